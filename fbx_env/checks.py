@@ -1,0 +1,89 @@
+"""Checks of what users hand in: each returns the value ready for use, or says what is allowed."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def real(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    shape: tuple[int, ...] = (),
+) -> Float[Array, "..."]:
+    """Return ``value`` as a floating-point array, or raise.
+
+    Further leading axes than those of ``shape`` are welcome: they are what ``vmap`` maps over.
+    Inside a JAX transformation only the shape can be checked.
+
+    Args:
+        name: what the message calls the value.
+        value: a number, a nested sequence of numbers or an array.
+        above: every element must be greater than this.
+        at_least: every element must be this or greater.
+        shape: the last axes.
+
+    Raises:
+        TypeError: if ``value`` is not numeric.
+        ValueError: if its shape is wrong, an element is not finite, or is out of range.
+    """
+    if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+        try:
+            given = np.asarray(value)
+        except (TypeError, ValueError):
+            given = np.asarray(None)
+        if given.dtype.kind not in "fiu" and not jnp.issubdtype(given.dtype, jnp.floating):
+            raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}")
+        allowed = "finite"
+        valid = np.isfinite(given)
+        if above is not None:
+            allowed, valid = f"finite and greater than {above:g}", valid & (given > above)
+        if at_least is not None:
+            allowed, valid = f"finite and at least {at_least:g}", valid & (given >= at_least)
+        if not valid.all():
+            raise ValueError(f"{name} must be {allowed}, got {_show(value)}")
+    array = jnp.asarray(value, dtype=float)
+    if array.shape[max(array.ndim - len(shape), 0) :] != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return array
+
+
+def whole(name: str, value: Any, *, at_least: int) -> int:
+    """Return ``value`` as a Python int, or raise.
+
+    Raises:
+        TypeError: if ``value`` is not a whole number.
+        ValueError: if it is less than ``at_least``.
+    """
+    is_whole = isinstance(value, numbers.Integral | np.integer) and not isinstance(value, bool)
+    if not is_whole:
+        raise TypeError(f"{name} must be a whole number, got {_show(value)}")
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {value}")
+    return int(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return ``value`` as a bool, or raise ``TypeError``."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {_show(value)}")
+    return bool(value)
+
+
+def instance(name: str, value: Any, kind: type) -> Any:
+    """Return ``value`` if it is a ``kind``, or raise ``TypeError``."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, got {_show(value)}")
+    return value
+
+
+def _show(value: Any) -> str:
+    return str(value) if isinstance(value, np.ndarray | jax.Array) else repr(value)

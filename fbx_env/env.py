@@ -1,0 +1,270 @@
+"""The reaching environment: wires plant, task, channels and loss into a gymnax environment."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from gymnax.environments import environment, spaces
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from fbx_env import checks
+from fbx_env.channels import Buffer, MotorChannel, SensoryChannel
+from fbx_env.component import Component, static
+from fbx_env.losses import Loss, Transition, reach_loss
+from fbx_env.plants import Plant, PointMass, Scalar
+from fbx_env.tasks import SimpleReaches, Task, Trial
+
+Observation = Float[Array, " observation"]
+
+
+class ReachParams(Component, environment.EnvParams):
+    """Everything that defines a reaching experiment, as one pytree.
+
+    Each part owns its numbers. ``replace`` swaps a part; every float can be mapped over with
+    ``jax.vmap`` and differentiated with respect to. What is marked static is part of the structure.
+
+    Attributes:
+        max_steps_in_episode: control steps of a trial, at least 1 (static).
+        plant: the body that forces move.
+        task: which trials there are and what each asks for.
+        sensory: delay and noise from plant to agent.
+        motor: delay, limit and noise from agent to plant.
+        loss: the cost of each step; the reward is its negative.
+        dt: duration of a step [s], greater than 0.
+        time_in_observation: whether the observation ends with the time that has passed, as a
+            fraction of the trial (static).
+
+    Raises:
+        TypeError: if a part is of the wrong kind.
+        ValueError: if a number is out of range.
+
+    Example:
+        >>> params = ReachParams(plant=PointMass(mass=2.0), dt=0.01, max_steps_in_episode=500)
+        >>> params.replace(sensory=SensoryChannel(delay=3)).sensory.delay
+        3
+    """
+
+    max_steps_in_episode: int = static(99)
+    plant: Plant = dataclasses.field(default_factory=PointMass)
+    task: Task = dataclasses.field(default_factory=SimpleReaches)
+    sensory: SensoryChannel = dataclasses.field(default_factory=SensoryChannel)
+    motor: MotorChannel = dataclasses.field(default_factory=MotorChannel)
+    loss: Loss = dataclasses.field(default_factory=reach_loss)
+    dt: Scalar = 0.05
+    time_in_observation: bool = static(False)
+
+    def __post_init__(self) -> None:
+        checks.instance("plant", self.plant, Plant)
+        checks.instance("task", self.task, Task)
+        checks.instance("sensory", self.sensory, SensoryChannel)
+        checks.instance("motor", self.motor, MotorChannel)
+        checks.instance("loss", self.loss, Loss)
+        self._assign(
+            max_steps_in_episode=checks.whole(
+                "max_steps_in_episode", self.max_steps_in_episode, at_least=1
+            ),
+            dt=checks.real("dt", self.dt, above=0),
+            time_in_observation=checks.flag("time_in_observation", self.time_in_observation),
+        )
+
+
+@struct.dataclass
+class ReachState(environment.EnvState):
+    """The state of one trial between two steps.
+
+    Attributes:
+        time: steps taken so far.
+        trial: where the trial started and where it should go.
+        plant: the plant's state; for a point mass its position [m] and velocity [m/s].
+        force: what acted during the last step, zero at first [N].
+        sensory: feedback on its way to the agent, the oldest first.
+        motor: commands on their way to the plant, the oldest first.
+    """
+
+    time: Int[Array, ""]
+    trial: Trial
+    plant: Any
+    force: Float[Array, " action"]
+    sensory: Buffer
+    motor: Buffer
+
+
+class ReachEnv(environment.Environment[ReachState, ReachParams]):
+    """Reach a goal on the plane by commanding forces, at the least cost.
+
+    A differentiable gymnax environment. It has no numbers of its own: all are in ``ReachParams``,
+    and equal instances share one compilation.
+
+    Observation, 8 numbers: goal position [m], goal velocity [m/s], sensed position [m], sensed
+    velocity [m/s], two each; a ninth, the fraction of the trial that has passed, if the params ask
+    for it. Action: the command, a force along each axis [N]. Reward: minus the loss of the step.
+    ``info["losses"]`` holds the loss by term. A trial ends after ``max_steps_in_episode`` steps; as
+    the horizon is part of the task, the end is a termination and never a truncation.
+
+    Use ``step_env`` in a ``jax.lax.scan`` (or ``fbx_env.rollout``) to differentiate through whole
+    trials; ``step`` starts a new trial at the end of each, which no gradient passes.
+
+    Example:
+        >>> env, params = ReachEnv(), ReachParams()
+        >>> obs, state = env.reset(jax.random.key(0), params)
+        >>> obs, state, reward, terminated, truncated, info = env.step(
+        ...     jax.random.key(1), state, jnp.zeros(2), params
+        ... )
+        >>> sorted(info["losses"])
+        ['command', 'final_velocity', 'position']
+    """
+
+    _supports_transition_gradients = True
+    _transition_gradients_enabled = True
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return f"{self.name}()"
+
+    @property
+    def default_params(self) -> ReachParams:
+        """The params of the original task."""
+        return ReachParams()
+
+    def reset_env(
+        self, key: PRNGKeyArray, params: ReachParams
+    ) -> tuple[Observation, ReachState]:
+        """Start a trial drawn from the task."""
+        key_trial, key_sensory = jax.random.split(key)
+        return self.reset_trial(key_sensory, params.task.sample(key_trial), params)
+
+    def reset_trial(
+        self, key: PRNGKeyArray, trial: Trial, params: ReachParams
+    ) -> tuple[Observation, ReachState]:
+        """Start a given trial.
+
+        Args:
+            key: for the sensory noise of the first observation.
+            trial: one trial, without a leading axis.
+            params: the experiment.
+        """
+        plant = params.plant.at_rest(jnp.asarray(trial.start))
+        state = ReachState(
+            time=jnp.zeros((), jnp.int32),
+            trial=trial,
+            plant=plant,
+            force=jnp.zeros(params.plant.action_size),
+            sensory=params.sensory.start(params.plant.feedback(plant)),
+            motor=params.motor.start(params.plant.action_size),
+        )
+        return self.observe(key, state, None, params), state
+
+    def step_env(
+        self,
+        key: PRNGKeyArray,
+        state: ReachState,
+        action: Float[Array, " action"],
+        params: ReachParams,
+    ) -> tuple[Observation, ReachState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
+        """Move the plant one step on; differentiable, and without starting a new trial.
+
+        Args:
+            key: for motor and sensory noise.
+            state: before the step.
+            action: the command [N], of any size; the force it leads to is limited.
+            params: the experiment.
+
+        Returns:
+            Observation, state, reward, whether the trial has ended, and
+            ``{"losses": the weighted cost of the step by term}``.
+        """
+        key_motor, key_sensory = jax.random.split(key)
+        plant, motor, sensory = params.plant, params.motor, params.sensory
+        command = jnp.asarray(action, state.force.dtype)
+        force = motor.force(key_motor, state.motor, command)
+        next_state = ReachState(
+            time=state.time + 1,
+            trial=state.trial,
+            plant=plant.step(state.plant, force, params.dt),
+            force=force,
+            sensory=sensory.push(state.sensory, plant.feedback(state.plant)),
+            motor=motor.push(state.motor, command),
+        )
+        ended = self.is_terminated(next_state, params)
+        fraction = _fraction_passed(next_state, params)
+        losses = params.loss(
+            Transition(
+                trial=state.trial,
+                target=params.task.target(state.trial, fraction),
+                before=plant.effector(state.plant),
+                after=plant.effector(next_state.plant),
+                command=command,
+                force=force,
+                previous_force=state.force,
+                dt=jnp.asarray(params.dt),
+                fraction=fraction,
+                is_last=ended,
+            )
+        )
+        reward = -sum(losses.values(), start=jnp.zeros_like(fraction))
+        observation = self.observe(key_sensory, next_state, command, params)
+        return observation, next_state, reward, ended, {"losses": losses}
+
+    def observe(
+        self,
+        key: PRNGKeyArray,
+        state: ReachState,
+        action: Float[Array, " action"] | None,
+        params: ReachParams,
+    ) -> Observation:
+        """What the agent is told and senses in ``state``; ``key`` is for the sensory noise."""
+        fraction = _fraction_passed(state, params)
+        feedback = params.plant.feedback(state.plant)
+        parts = [
+            params.task.cue(state.trial, fraction),
+            params.sensory.sense(key, state.sensory, feedback),
+        ]
+        return jnp.concatenate(parts + [fraction[None]] * params.time_in_observation)
+
+    def is_terminated(self, state: ReachState, params: ReachParams) -> Bool[Array, ""]:
+        """Whether the trial has had all its steps."""
+        return state.time >= params.max_steps_in_episode
+
+    def is_truncated(self, state: ReachState, params: ReachParams) -> Bool[Array, ""]:
+        """Never: the horizon is part of the task, so there is nothing to bootstrap past it."""
+        return jnp.zeros((), bool)
+
+    @property
+    def num_actions(self) -> int:
+        """How many numbers a command has by default."""
+        return self.default_params.plant.action_size
+
+    def action_space(self, params: ReachParams | None = None) -> spaces.Box:
+        """Commands that the force limit leaves as they are [N]."""
+        params = self.default_params if params is None else params
+        limit = params.motor.max_force
+        return spaces.Box(-limit, limit, (params.plant.action_size,), jnp.float32)
+
+    def observation_space(self, params: ReachParams) -> spaces.Box:
+        """Any real numbers: neither the plant nor the noise is bounded."""
+        _, state = jax.eval_shape(self.reset_env, jax.random.key(0), params)
+        observation = jax.eval_shape(self.observe, jax.random.key(0), state, None, params)
+        return spaces.Box(-jnp.inf, jnp.inf, observation.shape, jnp.float32)
+
+    def state_space(self, params: ReachParams) -> spaces.Dict:
+        """The plant's part of the state, as unbounded boxes by name."""
+        _, state = jax.eval_shape(self.reset_env, jax.random.key(0), params)
+        return spaces.Dict(
+            {
+                "time": spaces.Discrete(params.max_steps_in_episode + 1),
+                "force": spaces.Box(-jnp.inf, jnp.inf, state.force.shape, jnp.float32),
+            }
+        )
+
+
+def _fraction_passed(state: ReachState, params: ReachParams) -> Float[Array, ""]:
+    return state.time.astype(float) / params.max_steps_in_episode
