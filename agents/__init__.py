@@ -1,0 +1,15 @@
+"""agents: learners for fbx_env, and the exact optimum beside them."""
+
+from agents.bptt import BPTTConfig as BPTTConfig
+from agents.bptt import TrainingError as TrainingError
+from agents.bptt import train as train
+from agents.checkpoints import load_model as load_model
+from agents.checkpoints import save_model as save_model
+from agents.evaluation import evaluate as evaluate
+from agents.history import History as History
+from agents.lqr import optimal_reaches as optimal_reaches
+from agents.policies import GRUPolicy as GRUPolicy
+from agents.policies import LSTMPolicy as LSTMPolicy
+from agents.policies import MLPPolicy as MLPPolicy
+from agents.policies import RNNPolicy as RNNPolicy
+from agents.policies import make_policy as make_policy

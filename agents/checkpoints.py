@@ -1,0 +1,127 @@
+"""Saving a trained model with what is needed to rebuild it, and loading it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from agents.lqr import exact
+from agents.policies import POLICIES, NetworkPolicy, RNNPolicy
+from fbx_env import Component, ReachParams
+
+FORMAT = "fbx-env model 1"
+DESCRIPTION, ARRAYS = "model.json", "model.npz"
+
+
+def save_model(folder: Path | str, policy: NetworkPolicy, params: ReachParams) -> None:
+    """Write ``model.json``, which says what it is, and ``model.npz``, the policy's arrays.
+
+    Args:
+        folder: an existing folder.
+        policy: one of the policies of ``agents``.
+        params: the experiment it was trained in.
+
+    Raises:
+        TypeError: if the policy is of another class.
+    """
+    folder = Path(folder)
+    description = {
+        "format": FORMAT,
+        "policy": _describe_policy(policy),
+        "params": _describe_component(params),
+    }
+    arrays = {
+        jax.tree_util.keystr(path): np.asarray(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(policy, eqx.is_array))
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    with (folder / ARRAYS).open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def load_model(folder: Path | str) -> tuple[NetworkPolicy, ReachParams]:
+    """Read what ``save_model`` wrote; no code in the files is run.
+
+    Args:
+        folder: a run's folder.
+
+    Returns:
+        The policy, and the params it was trained with.
+
+    Raises:
+        ValueError: if the folder holds no model, or one that cannot be read.
+
+    Example:
+        >>> policy, params = load_model("runs/gru-seed0")
+    """
+    folder = Path(folder)
+    if not (folder / DESCRIPTION).is_file() or not (folder / ARRAYS).is_file():
+        raise ValueError(f"{folder} is not a run: it holds no {DESCRIPTION} and {ARRAYS}")
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text())
+        if description["format"] != FORMAT:
+            raise ValueError(f"its format is {description['format']!r}, not {FORMAT!r}")
+        arguments = dict(description["policy"])
+        make: Any = POLICIES[arguments.pop("hidden_type")]
+        template = eqx.filter_eval_shape(make, **arguments, key=jax.random.key(0))
+        params = _rebuild_component(description["params"])
+        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+            policy = jax.tree_util.tree_map_with_path(
+                lambda path, leaf: _fitting(arrays[jax.tree_util.keystr(path)], leaf), template
+            )
+    except Exception as error:
+        raise ValueError(f"the model in {folder} cannot be read: {error}") from error
+    return policy, params
+
+
+def _fitting(array: np.ndarray, expected: Any) -> jax.Array:
+    if array.shape != expected.shape or array.dtype.kind != "f":
+        raise ValueError(f"an array has shape {array.shape}, expected was {expected.shape}")
+    return jax.numpy.asarray(array)
+
+
+def _describe_policy(policy: NetworkPolicy) -> dict[str, Any]:
+    hidden_type = next((name for name, kind in POLICIES.items() if type(policy) is kind), None)
+    if hidden_type is None:
+        raise TypeError(
+            f"only {', '.join(kind.__name__ for kind in POLICIES.values())} can be saved, "
+            f"got {type(policy).__name__}"
+        )
+    layer: Any = policy.hidden if hidden_type == "mlp" else policy.cell  # type: ignore[attr-defined]
+    weight = layer.weight if hidden_type == "mlp" else layer.weight_ih
+    encoder = policy.encoder
+    return {
+        "hidden_type": hidden_type,
+        "obs_size": weight.shape[1] if encoder is None else encoder.weight.shape[1],
+        "action_size": policy.readout.weight.shape[0],
+        "hidden_size": policy.readout.weight.shape[1],
+        "encoding_size": None if encoder is None else encoder.weight.shape[0],
+        **({"leak": policy.cell.leak} if isinstance(policy, RNNPolicy) else {}),
+    }
+
+
+def _describe_component(value: Any) -> Any:
+    if isinstance(value, Component):
+        fields = dataclasses.fields(value)  # type: ignore[arg-type]
+        described = {field.name: _describe_component(getattr(value, field.name)) for field in fields}
+        return {"class": type(value).__name__, **described}
+    if isinstance(value, tuple):
+        return [_describe_component(item) for item in value]
+    if isinstance(value, jax.Array):
+        return np.vectorize(exact, otypes=[object])(np.asarray(value)).tolist()
+    return value
+
+
+def _rebuild_component(value: Any) -> Any:
+    if isinstance(value, dict):
+        fields = {name: _rebuild_component(item) for name, item in value.items() if name != "class"}
+        return Component.registry[value["class"]](**fields)
+    if isinstance(value, list):
+        return tuple(_rebuild_component(item) for item in value)
+    return value

@@ -1,0 +1,60 @@
+"""Evaluation: the same figures for every agent, beside the exact optimum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from agents.bptt import losses_by_term
+from agents.lqr import optimal_reaches
+from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, rollout
+
+
+def evaluate(
+    policy: Any,
+    env: ReachEnv,
+    params: ReachParams,
+    trials: Trial,
+    *,
+    hidden_weight: float = 1e-5,
+    key: PRNGKeyArray,
+) -> tuple[dict[str, Any], Trajectory]:
+    """Judge a policy on given trials.
+
+    Args:
+        policy: what acts.
+        env: the environment.
+        params: the experiment.
+        trials: several trials along a leading axis.
+        hidden_weight: of the squared activity, which is reported beside the environment's terms.
+        key: for noise.
+
+    Returns:
+        Metrics, and the trajectories they were computed from. The metrics: ``losses`` by term with
+        their ``total`` and ``environment`` (the total without ``hidden``); ``optimum`` by term and
+        ``ratio_to_optimum`` of the environment's terms, or ``no_optimum``, the reason why there is
+        none; means over trials of ``endpoint_error`` [m] and ``peak_speed`` [m/s].
+    """
+    trajectory = rollout(env, params, policy, trials, key)
+    terms = {
+        name: float(loss) for name, loss in losses_by_term(trajectory, hidden_weight).items()
+    }
+    environment = sum(terms.values()) - terms["hidden"]
+    metrics: dict[str, Any] = {
+        "losses": {**terms, "total": sum(terms.values()), "environment": environment},
+        "endpoint_error": float(
+            jnp.linalg.norm(trajectory.pos[:, -1] - trials.goal, axis=-1).mean()
+        ),
+        "peak_speed": float(jnp.linalg.norm(trajectory.vel, axis=-1).max(axis=-1).mean()),
+    }
+    try:
+        optimum = optimal_reaches(params, trials)
+    except ValueError as reason:
+        return {**metrics, "no_optimum": str(reason)}, trajectory
+    return {
+        **metrics,
+        "optimum": {**optimum.losses, "environment": optimum.total},
+        "ratio_to_optimum": environment / optimum.total,
+    }, trajectory
