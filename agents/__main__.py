@@ -269,24 +269,28 @@ def parse(arguments: list[str] | None = None) -> Train | Evaluate:
                 prog="python -m agents",
                 description="Train and judge controllers of reaching movements.",
                 args=arguments,
-                config=(tyro.conf.FlagConversionOff,),
+                config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stop:
         if stop.code:
-            # The first line is a frame's title; the text ends at a rule, before the help's excerpt.
-            text = messages.getvalue().split("───\n", 1)[-1].split("│ ──", 1)[0]
-            words = text.replace("│", " ").split()
-            print(f"error: {' '.join(words) or messages.getvalue()}", file=sys.stderr)
+            print(f"error: {_without_frame(messages.getvalue())}", file=sys.stderr)
             print("`python -m agents COMMAND --help` lists what is allowed.", file=sys.stderr)
         raise
 
 
+def _without_frame(message: str) -> str:
+    """One line of what tyro says in a frame, without the advice under its last rule."""
+    lines = [line.strip("│ ") for line in message.splitlines() if line.startswith("│")]
+    rules = [index for index, line in enumerate(lines) if line.startswith("───")]
+    words = " ".join(line for line in lines[: rules[-1] if rules else None] if "───" not in line)
+    return words.replace("Argument helptext:", "--").rstrip() or message
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; what the user got wrong is told in one line, with exit status 2."""
-    command = parse(arguments)
     matplotlib.use("agg")
     try:
-        command.run()
+        parse(arguments).run()
     except (ValueError, TypeError, OSError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1 if isinstance(error, TrainingError) else 2) from None

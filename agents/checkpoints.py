@@ -71,7 +71,10 @@ def load_model(folder: Path | str) -> tuple[NetworkPolicy, ReachParams]:
         make: Any = POLICIES[arguments.pop("hidden_type")]
         template = eqx.filter_eval_shape(make, **arguments, key=jax.random.key(0))
         params = _rebuild_component(description["params"])
-        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+        with (
+            (folder / ARRAYS).open("rb") as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):
             policy = jax.tree_util.tree_map_with_path(
                 lambda path, leaf: _fitting(arrays[jax.tree_util.keystr(path)], leaf), template
             )
@@ -109,12 +112,15 @@ def _describe_policy(policy: NetworkPolicy) -> dict[str, Any]:
 def _describe_component(value: Any) -> Any:
     if isinstance(value, Component):
         fields = dataclasses.fields(value)  # type: ignore[arg-type]
-        described = {field.name: _describe_component(getattr(value, field.name)) for field in fields}
+        described = {
+            field.name: _describe_component(getattr(value, field.name)) for field in fields
+        }
         return {"class": type(value).__name__, **described}
     if isinstance(value, tuple):
         return [_describe_component(item) for item in value]
     if isinstance(value, jax.Array):
-        return np.vectorize(exact, otypes=[object])(np.asarray(value)).tolist()
+        array = np.asarray(value)
+        return np.array([exact(number) for number in array.ravel()]).reshape(array.shape).tolist()
     return value
 
 

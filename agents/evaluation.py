@@ -38,9 +38,7 @@ def evaluate(
         none; means over trials of ``endpoint_error`` [m] and ``peak_speed`` [m/s].
     """
     trajectory = rollout(env, params, policy, trials, key)
-    terms = {
-        name: float(loss) for name, loss in losses_by_term(trajectory, hidden_weight).items()
-    }
+    terms = {name: float(loss) for name, loss in losses_by_term(trajectory, hidden_weight).items()}
     environment = sum(terms.values()) - terms["hidden"]
     metrics: dict[str, Any] = {
         "losses": {**terms, "total": sum(terms.values()), "environment": environment},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,9 +57,8 @@ def optimal_reaches(params: ReachParams, trials: Trial) -> OptimalReaches:
     """
     _check_is_linear_quadratic(params)
     n_steps, delay = params.max_steps_in_episode, params.motor.delay
-    mass, damping, dt = (
-        exact(number) for number in (params.plant.mass, params.plant.damping, params.dt)
-    )
+    plant: Any = params.plant
+    mass, damping, dt = exact(plant.mass), exact(plant.damping), exact(params.dt)
     weights = {term.name: exact(term.weight) for term in params.loss}
     # Missing terms cost nothing; without a command cost the recursion would be singular.
     position_term = next((term for term in params.loss if isinstance(term, PositionCost)), None)
@@ -131,9 +130,7 @@ def _check_is_linear_quadratic(params: ReachParams) -> None:
         f"the task {type(params.task).__name__}": type(params.task) is not SimpleReaches,
         "a loss without command cost": "command" not in params.loss.names
         or exact(params.loss["command"].weight) == 0,
-        **{
-            f"the loss term {term.name}": type(term) not in known_terms for term in params.loss
-        },
+        **{f"the loss term {term.name}": type(term) not in known_terms for term in params.loss},
     }
     present = [name for name, is_present in obstacles.items() if is_present]
     if present:

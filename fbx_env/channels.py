@@ -29,7 +29,7 @@ class SensoryChannel(Component):
         ValueError: if either is negative.
     """
 
-    delay: int = static(0)
+    delay: int = static(default=0)
     noise_std: Scalar | None = None
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class MotorChannel(Component):
         ValueError: if a number is out of range.
     """
 
-    delay: int = static(0)
+    delay: int = static(default=0)
     max_force: Scalar = 10.0
     noise_std: Scalar | None = None
     signal_noise: Scalar | None = None

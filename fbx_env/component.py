@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, ClassVar, Self, dataclass_transform
 
 import jax
 
 
-def static(default: Any = dataclasses.MISSING) -> Any:
+def static(*, default: Any = dataclasses.MISSING) -> Any:
     """Declare a field that is part of the structure, not a number JAX traces.
 
     Use it for what changes array shapes or Python control flow: a delay in steps, the length of a
@@ -52,7 +53,7 @@ class Component:
             keys = (jax.tree_util.GetAttrKey(name) for name in leaf_names)
             return tuple(zip(keys, leaves, strict=True)), structure
 
-        def unflatten(structure: tuple[Any, ...], leaves: tuple[Any, ...]) -> Component:
+        def unflatten(structure: tuple[Any, ...], leaves: Iterable[Any]) -> Component:
             component = object.__new__(cls)
             component._assign(**dict(zip(leaf_names, leaves, strict=True)))
             component._assign(**dict(zip(static_names, structure, strict=True)))

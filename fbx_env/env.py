@@ -48,14 +48,14 @@ class ReachParams(Component, environment.EnvParams):
         3
     """
 
-    max_steps_in_episode: int = static(99)
+    max_steps_in_episode: int = static(default=99)
     plant: Plant = dataclasses.field(default_factory=PointMass)
     task: Task = dataclasses.field(default_factory=SimpleReaches)
     sensory: SensoryChannel = dataclasses.field(default_factory=SensoryChannel)
     motor: MotorChannel = dataclasses.field(default_factory=MotorChannel)
     loss: Loss = dataclasses.field(default_factory=reach_loss)
     dt: Scalar = 0.05
-    time_in_observation: bool = static(False)
+    time_in_observation: bool = static(default=False)
 
     def __post_init__(self) -> None:
         checks.instance("plant", self.plant, Plant)
@@ -135,9 +135,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         """The params of the original task."""
         return ReachParams()
 
-    def reset_env(
-        self, key: PRNGKeyArray, params: ReachParams
-    ) -> tuple[Observation, ReachState]:
+    def reset_env(self, key: PRNGKeyArray, params: ReachParams) -> tuple[Observation, ReachState]:
         """Start a trial drawn from the task."""
         key_trial, key_sensory = jax.random.split(key)
         return self.reset_trial(key_sensory, params.task.sample(key_trial), params)

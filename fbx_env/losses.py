@@ -6,10 +6,10 @@ import abc
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
-import jax.numpy as jnp
 from fbx_env import checks
 from fbx_env.component import Component
 from fbx_env.plants import Effector, Scalar

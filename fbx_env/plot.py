@@ -49,7 +49,11 @@ def loss_history(history: LossHistory, ax: Axes | None = None) -> tuple[Figure, 
     seen = np.isfinite(validation)
     ax.plot(
         *(update[seen], validation[seen]),
-        **{"color": "black", "ls": "none", "marker": "o", "ms": 4.5, "mfc": "white"},
+        color="black",
+        ls="none",
+        marker="o",
+        ms=4.5,
+        mfc="white",
         label="total, validation trials",
     )
     ax.set(xscale="log", yscale="log", xlabel="Update", ylabel="Loss")

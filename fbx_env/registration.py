@@ -31,12 +31,12 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
 
     Args:
         id: ``"PointMassReach-v0"``.
-        **overrides: what differs from the original task. Parts of the params by their field names
-            (``plant``, ``task``, ``sensory``, ``motor``, ``loss``, ``dt``, ``max_steps_in_episode``,
-            ``time_in_observation``), and single numbers in them: ``mass`` [kg], ``damping``
-            [N s/m], ``workspace`` [m], ``sensory_delay`` and ``motor_delay`` [steps],
-            ``sensory_noise`` [m and m/s], ``motor_noise`` [N], ``signal_noise`` [fraction],
-            ``max_force`` [N], ``time_exponent``, and ``loss_weights``, a dict by term.
+        **overrides: what differs from the original task. Parts of the params by their field names:
+            ``plant``, ``task``, ``sensory``, ``motor``, ``loss``, ``dt`` [s],
+            ``max_steps_in_episode``, ``time_in_observation``. Single numbers in them: ``mass``
+            [kg], ``damping`` [N s/m], ``workspace`` [m], ``sensory_delay`` and ``motor_delay``
+            [steps], ``sensory_noise`` [m and m/s], ``motor_noise`` [N], ``signal_noise``
+            [fraction], ``max_force`` [N], ``time_exponent``, and ``loss_weights``, a dict by term.
 
     Returns:
         The environment, which has no numbers of its own, and the params, which have them all.

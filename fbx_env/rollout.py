@@ -91,9 +91,15 @@ def rollout(
         >>> trajectory.pos.shape
         (7, 100, 2)
     """
+    if jnp.ndim(trials.start) > 2:
+        raise ValueError(
+            f"trials must have no leading axis or one, got start of shape {trials.start.shape}"
+        )
     leaves, structure = jax.tree.flatten(policy)
     arrays = [leaf if isinstance(leaf, jax.Array | np.ndarray) else None for leaf in leaves]
-    others = tuple(leaf if array is None else None for leaf, array in zip(leaves, arrays, strict=True))
+    others = tuple(
+        leaf if array is None else None for leaf, array in zip(leaves, arrays, strict=True)
+    )
     return _rollout(env, structure, others, params, arrays, trials, key)
 
 
@@ -107,14 +113,12 @@ def _rollout(
     trials: Trial,
     key: PRNGKeyArray,
 ) -> Trajectory:
-    leaves = [other if array is None else array for array, other in zip(arrays, others, strict=True)]
+    leaves: list[Any] = [
+        other if array is None else array for array, other in zip(arrays, others, strict=True)
+    ]
     policy = jax.tree.unflatten(structure, leaves)
     if jnp.ndim(trials.start) == 1:
         return rollout_trial(env, params, policy, trials, key)
-    if jnp.ndim(trials.start) > 2:
-        raise ValueError(
-            f"trials must have no leading axis or one, got start of shape {trials.start.shape}"
-        )
     keys = jax.random.split(key, trials.start.shape[0])
     return jax.vmap(rollout_trial, in_axes=(None, None, None, 0, 0))(
         env, params, policy, trials, keys
@@ -129,7 +133,7 @@ def rollout_trial(
     obs, state = env.reset_trial(key_reset, trial, params)
     effector = params.plant.effector
 
-    def step(loop: Any, _: None) -> tuple[Any, Any]:
+    def step(loop: Any, _: object) -> tuple[Any, dict[str, Any]]:
         obs, state, carry = loop
         key_policy, key_env = jax.random.split(jax.random.fold_in(key_steps, state.time))
         command, carry = policy(obs, carry, key=key_policy)

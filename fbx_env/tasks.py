@@ -6,6 +6,7 @@ import abc
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from fbx_env import checks
@@ -136,14 +137,15 @@ class SimpleReaches(Task):
         low, high = jnp.asarray(self.workspace)
         inside = jnp.linspace(low, high, grid_n + 2)[1:-1]
         starts = jnp.stack(jnp.meshgrid(inside[:, 0], inside[:, 1], indexing="ij"), -1)
-        angles = 2 * jnp.pi * jnp.arange(n_directions) / n_directions
-        offsets = distance_m * jnp.stack([jnp.cos(angles), jnp.sin(angles)], -1)
+        # NumPy's float64 keeps the goals exact to rounding, which float32 angles would not.
+        angles = 2 * np.pi * np.arange(n_directions) / n_directions
+        offsets = distance_m * np.stack([np.cos(angles), np.sin(angles)], -1).astype(low.dtype)
         start = jnp.repeat(starts.reshape(-1, 2), n_directions, axis=0)
         return Trial(start=start, goal=start + jnp.tile(offsets, (grid_n**2, 1)))
 
     def target(self, trial: Trial, fraction: Float[Array, ""]) -> Effector:
         return Effector(pos=trial.goal, vel=jnp.zeros_like(trial.goal))
 
-    def cue(self, trial: Trial, fraction: Float[Array, ""]) -> Float[Array, "4"]:
+    def cue(self, trial: Trial, fraction: Float[Array, ""]) -> Float[Array, 4]:
         target = self.target(trial, fraction)
         return jnp.concatenate([target.pos, target.vel])

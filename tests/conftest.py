@@ -1,0 +1,81 @@
+"""Shared fixtures."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from agents import GRUPolicy
+from fbx_env import make
+
+mpl.use("agg")
+
+REFERENCES = ("delay0_untrained", "delay0_trained", "delay1_untrained", "delay1_trained")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A recording of another implementation of the task, with given weights."""
+
+    meta: dict
+    arrays: dict[str, np.ndarray]
+
+    def params(self):
+        return make(
+            mass=self.meta["mass"],
+            dt=self.meta["dt"],
+            max_steps_in_episode=self.meta["n_steps"] - 1,
+            sensory_delay=self.meta["sensory_delay"],
+            motor_delay=self.meta["motor_delay"],
+        )
+
+    def policy(self) -> GRUPolicy:
+        policy = GRUPolicy(8, 2, self.meta["hidden_size"], key=jax.random.key(0))
+        names = ("gru_weight_ih", "gru_weight_hh", "gru_bias", "gru_bias_n")
+        names += ("readout_weight", "readout_bias")
+        return eqx.tree_at(
+            lambda policy: (
+                policy.cell.weight_ih,
+                policy.cell.weight_hh,
+                policy.cell.bias,
+                policy.cell.bias_n,
+                policy.readout.weight,
+                policy.readout.bias,
+            ),
+            policy,
+            [jnp.asarray(self.arrays[name], float) for name in names],
+        )
+
+
+def load_reference(name: str) -> Reference:
+    with np.load(Path(__file__).parent / "data" / f"{name}.npz") as file:
+        arrays = dict(file)
+    return Reference(json.loads(str(arrays.pop("meta"))), arrays)
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(5678)
+
+
+@pytest.fixture(params=REFERENCES)
+def reference(request) -> Reference:
+    return load_reference(request.param)
+
+
+@pytest.fixture
+def trained() -> Reference:
+    """The recording of a trained network with delays, for tests that need a working policy."""
+    return load_reference("delay1_trained")
+
+
+@pytest.fixture
+def double_precision():
+    with jax.enable_x64(True):
+        yield

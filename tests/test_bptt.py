@@ -1,0 +1,178 @@
+"""Training: it learns, it is what it says, and it stops when numbers fail."""
+
+import re
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from agents import BPTTConfig, GRUPolicy, TrainingError, train
+from agents.bptt import Problem, adam_with_cosine_decay, init_state, objective, update, update_many
+from fbx_env import make
+
+SMALL = BPTTConfig(n_batches=12, batch_size=4, log_step=5)
+
+
+@pytest.fixture
+def experiment():
+    return make(max_steps_in_episode=10)
+
+
+@pytest.fixture
+def policy(key):
+    return GRUPolicy(8, 2, 6, key=key)
+
+
+def test_training_brings_the_loss_down_a_hundredfold(key):
+    env, params = make(dt=0.1, max_steps_in_episode=30)
+    config = BPTTConfig(n_batches=300, batch_size=16)
+    _, history = train(GRUPolicy(8, 2, 20, key=key), env, params, config, key=key, write=None)
+    assert history["validation_total"][-1] < history["validation_total"][0] / 100
+
+
+def test_a_scan_of_updates_is_the_updates_one_by_one(experiment, policy, key):
+    optimizer = adam_with_cosine_decay(SMALL)
+    problem = Problem(*experiment, 1e-5)
+    state = start = init_state(policy, optimizer, key)
+    totals = []
+    for _ in range(3):
+        state, report = eqx.filter_jit(update)(state, problem, optimizer, 4)
+        totals.append(report["total"])
+    together, reports = eqx.filter_jit(update_many)(start, problem, optimizer, 4, 5, jnp.asarray(3))
+    np.testing.assert_allclose(reports["total"][:3], totals, rtol=1e-5)
+    assert np.isnan(reports["total"][3:]).all()
+    assert together.iteration == 3
+    for one, other in zip(
+        jax.tree.leaves(state.policy), jax.tree.leaves(together.policy), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_one_update_is_plain_gradient_descent_on_fresh_trials(experiment, policy, key):
+    env, params = experiment
+    problem = Problem(env, params, 1e-5)
+    optimizer = optax.sgd(0.1)
+    after, report = update(init_state(policy, optimizer, key), problem, optimizer, 4)
+    key_trials, key_noise = jax.random.split(jax.random.fold_in(key, 0))
+    trials = jax.vmap(params.task.sample)(jax.random.split(key_trials, 4))
+    (total, terms), gradient = eqx.filter_value_and_grad(objective, has_aux=True)(
+        policy, problem, trials, key_noise
+    )
+    np.testing.assert_allclose(report["total"], total, rtol=1e-5)
+    np.testing.assert_allclose(sum(terms.values()), total, rtol=1e-5)
+    np.testing.assert_allclose(report["gradient_norm"], optax.tree.norm(gradient), rtol=1e-5)
+    expected = jax.tree.map(lambda weight, slope: weight - 0.1 * slope, policy, gradient)
+    for one, other in zip(jax.tree.leaves(after.policy), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_same_key_same_training_and_the_given_policy_stays(experiment, policy, key):
+    before = jax.tree.map(jnp.copy, policy)
+    first, history = train(policy, *experiment, SMALL, key=key, write=None)
+    second, again = train(policy, *experiment, SMALL, key=key, write=None)
+    assert eqx.tree_equal(first, second)
+    assert eqx.tree_equal(policy, before)
+    np.testing.assert_array_equal(history["training_total"], again["training_total"])
+    other, _ = train(policy, *experiment, SMALL, key=jax.random.key(1), write=None)
+    assert not eqx.tree_equal(first, other)
+
+
+def test_history_has_every_term_and_validation_at_intervals(experiment, policy, key):
+    _, history = train(policy, *experiment, SMALL, key=key, write=None)
+    assert len(history) == 12
+    assert set(history.terms) == {"position", "final_velocity", "command", "hidden"}
+    parts = sum(history[f"training_{term}"] for term in history.terms)
+    np.testing.assert_allclose(parts, history["training_total"], rtol=1e-5)
+    seen = np.flatnonzero(np.isfinite(history["validation_total"]))
+    assert seen.tolist() == [0, 5, 10, 11]
+    schedule = optax.cosine_decay_schedule(0.01, 12)
+    np.testing.assert_allclose(history["learning_rate"], schedule(np.arange(12)), rtol=1e-5)
+    assert (history["gradient_norm"] > 0).all()
+
+
+def test_printed_lines(experiment, policy, key):
+    lines = []
+    train(policy, *experiment, SMALL, key=key, write=lines.append)
+    text = "\n".join(lines)
+    assert re.search(r"Training step compiled in \d+\.\d\d seconds\.", text)
+    assert re.search(r"Validation step compiled in \d+\.\d\d seconds\.", text)
+    loss = r"\d\.\d\de[+-]\d\d"
+    for label in ("Training iteration 0", "Training iteration 5", "Training iteration 10"):
+        assert re.search(
+            f"{label}:\n    training loss: {loss}\n    validation loss: {loss}\n", text
+        )
+    assert "Final training iteration (11):" in text
+    assert lines[-1] == "Completed training run on a total of 48 trials."
+
+
+def test_nothing_is_compiled_after_training_has_begun(experiment, policy, key):
+    compiled = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(duration)
+
+    counts = []
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        config = BPTTConfig(n_batches=33, batch_size=4, log_step=8)
+        train(policy, *experiment, config, key=key, write=lambda _: counts.append(len(compiled)))
+    finally:
+        jax.monitoring.clear_event_listeners()
+    # The lines: two on compilation, iterations 0, 8, 16, 24 and 32, the closing one.
+    assert counts[0] > 0
+    assert len(set(counts[3:])) == 1
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_policy(policy, key):
+    env, params = make(max_steps_in_episode=10)
+    loud = eqx.tree_at(lambda policy: policy.readout.bias, policy, jnp.full(2, 10.0))
+    huge = params.replace(loss=params.loss.with_weights(command=1e38))
+    config = BPTTConfig(n_batches=12, batch_size=4, log_step=5)
+    with pytest.raises(
+        TrainingError, match="stopped at iteration 0: the .*command.* not finite"
+    ) as e:
+        train(loud, env, huge, config, key=key, write=None)
+    assert eqx.tree_equal(e.value.policy, loud)
+    assert len(e.value.history) == 0
+
+
+def test_the_last_good_policy_is_the_one_before_the_fault(experiment, policy, key):
+    """An optimiser that breaks the weights in its third step."""
+    env, params = experiment
+
+    def break_third(updates, count, params=None):
+        scale = jnp.where(count == 2, jnp.inf, -0.01)
+        return jax.tree.map(lambda update: scale * update, updates), count + 1
+
+    broken = optax.GradientTransformation(lambda _: jnp.zeros((), jnp.int32), break_third)
+    with pytest.raises(TrainingError, match="stopped at iteration 3:") as error:
+        train(policy, env, params, SMALL, key=key, optimizer=broken, write=None)
+    assert len(error.value.history) == 3
+    sound = optax.sgd(0.01)
+    expected = init_state(policy, sound, jax.random.split(key)[0])
+    for _ in range(2):
+        expected, _ = update(expected, Problem(env, params, 1e-5), sound, SMALL.batch_size)
+    kept = error.value.policy
+    for one, other in zip(jax.tree.leaves(kept), jax.tree.leaves(expected.policy), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("n_batches", 0, "n_batches must be at least 1, got 0"),
+        ("batch_size", -1, "batch_size must be at least 1, got -1"),
+        ("learning_rate", 0.0, "learning_rate must be finite and greater than 0, got 0.0"),
+        ("clip_norm", float("nan"), "clip_norm must be finite and greater than 0, got nan"),
+        ("hidden_weight", -1.0, "hidden_weight must be finite and at least 0, got -1.0"),
+        ("second_moment_decay", 1.0, "second_moment_decay must be less than 1, got 1.0"),
+        ("log_step", 0, "log_step must be at least 1, got 0"),
+    ],
+)
+def test_config_refuses_nonsense(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        BPTTConfig(**{field: value})

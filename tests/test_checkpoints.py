@@ -1,0 +1,66 @@
+"""A saved model comes back as it was, and nothing else comes back."""
+
+import json
+
+import equinox as eqx
+import jax
+import numpy as np
+import pytest
+
+from agents import RNNPolicy, load_model, make_policy, save_model
+from agents.policies import POLICIES
+from fbx_env import make, rollout
+
+
+@pytest.mark.parametrize("encoding_size", [None, 4])
+@pytest.mark.parametrize("kind", POLICIES)
+def test_round_trip_is_exact(kind, encoding_size, key, tmp_path):
+    env, params = make(
+        mass=1.1, sensory_delay=2, motor_noise=0.3, dt=0.02, loss_weights={"command": 3e-6}
+    )
+    policy = make_policy(kind, 8, 2, 5, encoding_size, key=key)
+    save_model(tmp_path, policy, params)
+    loaded, loaded_params = load_model(tmp_path)
+    assert eqx.tree_equal(policy, loaded)
+    assert eqx.tree_equal(params, loaded_params)
+    trials = params.task.validation_trials()
+    np.testing.assert_array_equal(
+        rollout(env, params, policy, trials, key).pos,
+        rollout(env, loaded_params, loaded, trials, key).pos,
+    )
+
+
+def test_the_leak_is_kept(key, tmp_path):
+    save_model(tmp_path, RNNPolicy(8, 2, 5, leak=0.1, key=key), make()[1])
+    assert load_model(tmp_path)[0].cell.leak == 0.1
+
+
+def test_the_description_is_readable(key, tmp_path):
+    save_model(tmp_path, make_policy("gru", 8, 2, 5, key=key), make(dt=0.05)[1])
+    description = json.loads((tmp_path / "model.json").read_text())
+    assert description["params"]["dt"] == 0.05
+    assert description["params"]["plant"] == {"class": "PointMass", "mass": 1.0, "damping": 0.0}
+    assert description["policy"]["hidden_type"] == "gru"
+
+
+def test_what_is_no_model_is_refused(key, tmp_path):
+    with pytest.raises(ValueError, match=r"is not a run: it holds no model.json and model.npz"):
+        load_model(tmp_path)
+    save_model(tmp_path, make_policy("gru", 8, 2, 5, key=key), make()[1])
+    whole = (tmp_path / "model.npz").read_bytes()
+    (tmp_path / "model.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_model(tmp_path)
+    save_model(tmp_path, make_policy("gru", 8, 2, 6, key=key), make()[1])
+    (tmp_path / "model.npz").write_bytes(whole)
+    with pytest.raises(ValueError, match=r"an array has shape .* expected was"):
+        load_model(tmp_path)
+    np.savez(tmp_path / "model.npz", evil=np.array([print], dtype=object))
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_model(tmp_path)
+
+
+def test_a_policy_of_another_class_is_refused(key, tmp_path):
+    with pytest.raises(TypeError, match="only GRUPolicy, .* can be saved, got Linear"):
+        save_model(tmp_path, eqx.nn.Linear(1, 1, key=key), make()[1])
+    assert not jax.tree.leaves(list(tmp_path.iterdir()))

@@ -1,0 +1,140 @@
+"""The environment as gymnax and JAX see it."""
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnax.experimental import RolloutWrapper
+from gymnax.wrappers import LogWrapper
+
+from fbx_env import ReachEnv, ReachParams, Trial, make
+
+COSTLY = {"sensory_delay": 2, "motor_delay": 1, "sensory_noise": 0.1, "signal_noise": 0.3}
+
+
+@pytest.fixture(params=[{}, {**COSTLY, "time_in_observation": True}], ids=["plain", "everything"])
+def experiment(request):
+    return make(max_steps_in_episode=5, **request.param)
+
+
+def shapes(tree):
+    return [(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in jax.tree.leaves(tree)]
+
+
+def test_reset_and_step_have_the_same_types(experiment, key):
+    env, params = experiment
+    obs, state = env.reset(key, params)
+    next_obs, next_state, reward, terminated, truncated, _ = env.step(
+        key, state, jnp.zeros(2), params
+    )
+    assert shapes((obs, state)) == shapes((next_obs, next_state))
+    assert jax.tree.structure(state) == jax.tree.structure(next_state)
+    assert (reward.shape, reward.dtype, reward.weak_type) == ((), jnp.float32, False)
+    assert terminated.dtype == truncated.dtype == bool
+    assert env.observation_space(params).shape == obs.shape
+
+
+def test_observation_in_order(key):
+    env, params = make(time_in_observation=True, max_steps_in_episode=4)
+    obs, state = env.reset_trial(key, Trial(start=(1, 2), goal=(3, 4)), params)
+    assert obs.tolist() == [3, 4, 0, 0, 1, 2, 0, 0, 0]
+    obs, *_ = env.step_env(key, state, jnp.array([2.0, -2.0]), params)
+    np.testing.assert_allclose(obs, [3, 4, 0, 0, 1, 2, 0.1, -0.1, 0.25], rtol=1e-6)
+
+
+def test_reward_is_minus_the_losses(experiment, key):
+    env, params = experiment
+    _, state = env.reset(key, params)
+    _, _, reward, _, _, info = env.step(key, state, jnp.ones(2), params)
+    assert set(info["losses"]) == {"position", "final_velocity", "command"}
+    np.testing.assert_allclose(reward, -sum(info["losses"].values()), rtol=1e-6)
+
+
+def test_a_trial_terminates_after_its_steps_and_a_new_one_starts(experiment, key):
+    env, params = experiment
+    obs, state = env.reset(key, params)
+    for step in range(5):
+        obs, state, _, terminated, truncated, info = env.step(key, state, jnp.ones(2), params)
+        assert bool(terminated) == (step == 4)
+        assert not truncated
+    assert state.time == 0
+    assert not np.array_equal(obs, info["final_observation"])
+    np.testing.assert_array_equal(state.plant.vel, 0)
+
+
+def test_the_final_velocity_is_charged_once(key):
+    env, params = make(max_steps_in_episode=3)
+    _, state = env.reset_trial(key, Trial(start=(0, 0), goal=(1, 0)), params)
+    costs = []
+    for _ in range(3):
+        _, state, _, _, info = env.step_env(key, state, jnp.ones(2), params)
+        costs.append(float(info["losses"]["final_velocity"]))
+    np.testing.assert_allclose(costs, [0, 0, 2 * 0.15**2], rtol=1e-6)
+
+
+def test_equal_envs_compile_once(key):
+    params = ReachParams(max_steps_in_episode=7)
+    before = ReachEnv.step._cache_size()
+    for env in (ReachEnv(), ReachEnv(), ReachEnv().with_transition_gradients()):
+        _, state = env.reset(key, params)
+        for mass in (1.0, 2.0):
+            heavier = params.replace(plant=params.plant.replace(mass=mass))
+            env.step(key, state, jnp.zeros(2), heavier)
+    assert ReachEnv.step._cache_size() == before + 1
+    assert ReachEnv() == ReachEnv().with_transition_gradients()
+    assert hash(ReachEnv()) == hash(ReachEnv())
+
+
+def test_works_under_vmap_over_keys_states_actions_and_any_float(experiment, key):
+    env, params = experiment
+    keys = jax.random.split(key, 3)
+    _, states = jax.vmap(env.reset, (0, None))(keys, params)
+    actions = jax.random.normal(key, (3, 2))
+    leaves, structure = jax.tree.flatten(params)
+    for index, leaf in enumerate(leaves):
+        stacked = [*leaves]
+        stacked[index] = jnp.stack([leaf, leaf * 1.5, leaf * 2])
+        axes = [None] * len(leaves)
+        axes[index] = 0
+        batched = jax.tree.unflatten(structure, stacked)
+        in_axes = (0, 0, 0, jax.tree.unflatten(structure, axes))
+        together = jax.vmap(env.step, in_axes)(keys, states, actions, batched)
+        for trial in range(3):
+            single = jax.tree.unflatten(
+                structure, [*leaves[:index], stacked[index][trial], *leaves[index + 1 :]]
+            )
+            state = jax.tree.map(lambda leaf, trial=trial: leaf[trial], states)
+            alone = env.step(keys[trial], state, actions[trial], single)
+            for one, many in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
+                np.testing.assert_allclose(one, many[trial], rtol=2e-6, atol=1e-6)
+
+
+def test_both_kinds_of_key_give_the_same_numbers():
+    env, params = make(sensory_noise=0.1)
+    old, new = jax.random.PRNGKey(3), jax.random.key(3)
+    np.testing.assert_array_equal(env.reset(old, params)[0], env.reset(new, params)[0])
+
+
+def test_params_are_optional_as_in_gymnax(key):
+    env, params = gymnax.make("PointMassReach-v0")
+    assert env == ReachEnv()
+    np.testing.assert_array_equal(env.reset(key)[0], env.reset(key, params)[0])
+    assert env.action_space().shape == (2,)
+    assert env.num_actions == 2
+
+
+def test_gymnax_clients_run_a_whole_trial(key):
+    rollout = RolloutWrapper(env_name="PointMassReach-v0")
+    obs, action, reward, next_obs, done, total = rollout.single_rollout(key, None)
+    assert obs.shape == next_obs.shape == (99, 8)
+    assert action.shape == (99, 2)
+    assert done.tolist() == [False] * 98 + [True]
+    np.testing.assert_allclose(total[0], reward.sum(), rtol=1e-5)
+
+    env = LogWrapper(ReachEnv())
+    _, state = env.reset(key)
+    for _ in range(99):
+        _, state, _, _, _, info = env.step(key, state, jnp.zeros(2))
+    assert info["returned_episode"]
+    assert info["returned_episode_lengths"] == 99

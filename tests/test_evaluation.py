@@ -1,0 +1,34 @@
+"""Metrics against what they are made of."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from agents import evaluate
+from fbx_env import Trial, make
+
+
+def test_metrics_of_a_recorded_network(trained, key):
+    env, params = trained.params()
+    metrics, trajectory = evaluate(
+        trained.policy(), env, params, params.task.validation_trials(), key=key
+    )
+    recorded = trained.arrays
+    assert metrics["losses"]["total"] == pytest.approx(float(recorded["val_loss_total"]), rel=1e-4)
+    hidden = float(recorded["val_loss_nn_hidden"])
+    environment = float(recorded["val_loss_total"]) - hidden
+    assert metrics["losses"]["environment"] == pytest.approx(environment, rel=1e-4)
+    assert metrics["ratio_to_optimum"] == pytest.approx(environment / 1.498705e-4, rel=1e-4)
+    error = np.hypot(*(recorded["val_pos"][:, -1] - recorded["val_goal"]).T).mean()
+    assert metrics["endpoint_error"] == pytest.approx(error, rel=1e-3)
+    speed = np.hypot(recorded["val_vel"][..., 0], recorded["val_vel"][..., 1]).max(-1).mean()
+    assert metrics["peak_speed"] == pytest.approx(speed, rel=1e-5)
+    assert trajectory.pos.shape == (7, 100, 2)
+
+
+def test_without_an_optimum_the_reason_is_given(trained, key):
+    env, params = make(motor_noise=0.1)
+    trials = Trial(jnp.zeros((2, 2)), jnp.ones((2, 2)))
+    metrics, _ = evaluate(trained.policy(), env, params, trials, key=key)
+    assert "motor noise" in metrics["no_optimum"]
+    assert "ratio_to_optimum" not in metrics

@@ -1,0 +1,46 @@
+"""The history as a table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agents import History
+
+
+@pytest.fixture
+def history():
+    history = History()
+    rows = {"position": [3.0], "total": [4.0], "gradient_norm": [9.0], "learning_rate": [0.1]}
+    history.extend(rows, seconds=0.5)
+    history.add_validation({"position": 1.0, "total": 2.0})
+    history.extend({name: np.repeat(values, 2) / 2 for name, values in rows.items()}, seconds=1.5)
+    return history
+
+
+def test_rows_are_appended_and_validation_has_gaps(history):
+    assert len(history) == 3
+    assert history.terms == ("position",)
+    assert history["iteration"].tolist() == [0, 1, 2]
+    assert history["training_total"].tolist() == [4, 2, 2]
+    assert history["seconds"].tolist() == [0.5, 1.5, 1.5]
+    np.testing.assert_array_equal(history["validation_total"], [2, np.nan, np.nan])
+
+
+def test_the_file_is_a_table_for_pandas_and_for_us(history, tmp_path):
+    path = tmp_path / "history.csv"
+    history.save(path)
+    frame = pd.read_csv(path)
+    loaded = History.load(path)
+    assert list(frame.columns) == list(history.columns) == list(loaded.columns)
+    for name, values in history.columns.items():
+        np.testing.assert_allclose(frame[name], values, rtol=1e-8)
+        np.testing.assert_allclose(loaded[name], values, rtol=1e-8)
+
+
+def test_mistakes_are_named(history, tmp_path):
+    with pytest.raises(KeyError, match="no column 'loss'; there are iteration, training_position"):
+        history["loss"]
+    path = tmp_path / "history.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="is not a training history"):
+        History.load(path)

@@ -1,0 +1,82 @@
+"""One interface for every network."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from agents import GRUPolicy, RNNPolicy, make_policy
+from agents.policies import POLICIES, LeakyRNNCell
+from fbx_env import make, rollout
+
+
+@pytest.mark.parametrize("encoding_size", [None, 5])
+@pytest.mark.parametrize("kind", POLICIES)
+def test_every_policy_keeps_the_interface(kind, encoding_size, key):
+    env, params = make(max_steps_in_episode=4)
+    policy = make_policy(kind, 8, 2, 6, encoding_size, key=key)
+    start = policy.initial_carry()
+    assert not any(leaf.any() for leaf in jax.tree.leaves(start))
+    command, carry = policy(jnp.ones(8), start, key=key)
+    assert command.shape == (2,)
+    assert jax.tree.structure(carry) == jax.tree.structure(start)
+    activity = policy.activity(carry)
+    np.testing.assert_allclose(command, policy.readout(activity), rtol=1e-6)
+    assert not policy.readout.bias.any()
+
+    def loss(policy):
+        trials = params.task.validation_trials()
+        trajectory = rollout(env, params, policy, trials, key)
+        assert trajectory.activity.shape == (7, 4, 6)
+        return -trajectory.reward.mean()
+
+    gradient = eqx.filter_grad(loss)(policy)
+    moved = [leaf.any() for leaf in jax.tree.leaves(gradient)]
+    assert all(moved), "every weight has an influence"
+
+
+def test_gru_weights_are_those_of_equinox(key):
+    policy = GRUPolicy(8, 2, 5, key=key)
+    assert isinstance(policy.cell, eqx.nn.GRUCell)
+    assert policy.cell.weight_ih.shape == (15, 8)
+    _, hidden = policy(jnp.ones(8), jnp.zeros(5))
+    np.testing.assert_array_equal(hidden, policy.cell(jnp.ones(8), jnp.zeros(5)))
+
+
+def test_the_encoder_is_a_tanh_layer(key):
+    policy = GRUPolicy(8, 2, 5, 3, key=key)
+    obs = jnp.linspace(-1, 1, 8)
+    encoded = jnp.tanh(policy.encoder.weight @ obs + policy.encoder.bias)
+    _, hidden = policy(obs, jnp.zeros(5))
+    np.testing.assert_allclose(hidden, policy.cell(encoded, jnp.zeros(5)), rtol=1e-6)
+
+
+def test_only_the_mlp_forgets(key):
+    for kind in POLICIES:
+        policy = make_policy(kind, 8, 2, 6, key=key)
+        fresh, carry = policy(jnp.ones(8), policy.initial_carry())
+        later, _ = policy(jnp.ones(8), carry)
+        assert np.array_equal(fresh, later) == (kind == "mlp")
+
+
+def test_leaky_units_decay_with_their_leak(key):
+    cell = LeakyRNNCell(1, 3, leak=0.2, key=key)
+    silent = jax.tree.map(jnp.zeros_like, cell)
+    np.testing.assert_allclose(silent(jnp.zeros(1), jnp.ones(3)), 0.8, rtol=1e-6)
+    drive = cell.weight_ih @ jnp.ones(1) + cell.weight_hh @ jnp.ones(3)
+    expected = 0.8 + 0.2 * jnp.tanh(drive)
+    np.testing.assert_allclose(cell(jnp.ones(1), jnp.ones(3)), expected, rtol=1e-6)
+
+
+def test_mistakes_are_named(key):
+    with pytest.raises(
+        ValueError, match="unknown hidden_type 'gro'; there are gru, lstm, rnn, mlp"
+    ):
+        make_policy("gro", 8, 2, 5, key=key)
+    with pytest.raises(ValueError, match="hidden_size must be at least 1, got 0"):
+        GRUPolicy(8, 2, 0, key=key)
+    with pytest.raises(TypeError, match="encoding_size must be a whole number, got 2.5"):
+        GRUPolicy(8, 2, 5, 2.5, key=key)
+    with pytest.raises(ValueError, match="leak must be greater than 0 and at most 1, got 0"):
+        RNNPolicy(8, 2, 5, leak=0, key=key)

@@ -1,0 +1,79 @@
+"""The id, and what ``make`` takes."""
+
+import importlib
+import subprocess
+import sys
+
+import gymnax
+import pytest
+
+import fbx_env
+from fbx_env import PointMass, ReachParams, make
+
+
+def test_every_keyword_reaches_its_number():
+    _, params = make(
+        "PointMassReach-v0",
+        mass=2,
+        damping=0.5,
+        workspace=((0, 0), (1, 2)),
+        sensory_delay=1,
+        sensory_noise=0.1,
+        motor_delay=2,
+        motor_noise=0.2,
+        signal_noise=0.3,
+        max_force=4,
+        time_exponent=3,
+        loss_weights={"command": 1e-3},
+        dt=0.01,
+        max_steps_in_episode=10,
+        time_in_observation=True,
+    )
+    assert params.plant.mass == 2
+    assert params.plant.damping == 0.5
+    assert params.task.workspace.tolist() == [[0, 0], [1, 2]]
+    assert (params.sensory.delay, params.motor.delay) == (1, 2)
+    assert float(params.sensory.noise_std) == pytest.approx(0.1)
+    assert float(params.motor.noise_std) == pytest.approx(0.2)
+    assert float(params.motor.signal_noise) == pytest.approx(0.3)
+    assert params.motor.max_force == 4
+    assert params.loss["position"].exponent == 3
+    assert params.loss.weights == {"position": 1.0, "final_velocity": 1.0, "command": 1e-3}
+    assert float(params.dt) == pytest.approx(0.01)
+    assert params.max_steps_in_episode == 10
+    assert params.time_in_observation is True
+
+
+def test_numbers_apply_to_the_part_that_is_given():
+    _, params = make(plant=PointMass(damping=0.5), mass=3.0)
+    assert (params.plant.mass, params.plant.damping) == (3.0, 0.5)
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="unknown environment id 'Reach-v1'; there is 'PointMass"):
+        make("Reach-v1")
+    with pytest.raises(TypeError, match="unknown keyword 'mas'; allowed are max_steps_in_ep.*mass"):
+        make(mas=1.0)
+    with pytest.raises(ValueError, match="no loss term 'hidden'; there are position"):
+        make(loss_weights={"hidden": 1.0})
+    with pytest.raises(TypeError, match="motor delay must be a whole number, got 0.5"):
+        make(motor_delay=0.5)
+
+
+def test_registration_survives_a_reload():
+    importlib.reload(fbx_env)
+    assert gymnax.registered_envs.count("PointMassReach-v0") == 1
+    _, params = gymnax.make("PointMassReach-v0")
+    assert isinstance(params, ReachParams)
+
+
+def test_import_brings_nothing_from_above():
+    """What fbx_env imports beyond gymnax: no agents, no learners, no pictures."""
+    code = (
+        "import sys, gymnax; before = set(sys.modules); import fbx_env;"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before};"
+        "assert not new & {'agents', 'torch', 'equinox', 'optax', 'matplotlib'}, new;"
+        "assert 'fbx_env.plot' not in sys.modules;"
+        "import agents; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
