@@ -279,11 +279,19 @@ def parse(arguments: list[str] | None = None) -> Train | Evaluate:
 
 
 def _without_frame(message: str) -> str:
-    """One line of what tyro says in a frame, without the advice under its last rule."""
-    lines = [line.strip("│ ") for line in message.splitlines() if line.startswith("│")]
-    rules = [index for index, line in enumerate(lines) if line.startswith("───")]
-    words = " ".join(line for line in lines[: rules[-1] if rules else None] if "───" not in line)
-    return words.replace("Argument helptext:", "--").rstrip() or message
+    """One line of what tyro says between a frame's title and its closing advice.
+
+    The frame is of box-drawing characters or, where these cannot be printed, of dashes.
+    """
+    lines = [line.strip(" │") for line in message.splitlines()][1:]
+    sections = [""]
+    for line in lines:
+        if set(line) <= set("╭╮╰╯─- "):
+            sections.append("")
+        else:
+            sections[-1] += f"{line.removeprefix('Argument helptext:')} "
+    kept = [text for text in sections if text and not text.startswith("For full helptext")]
+    return " ".join(" ".join(kept).split()) or message
 
 
 def main(arguments: list[str] | None = None) -> None:
