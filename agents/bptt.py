@@ -250,6 +250,7 @@ def train(
     state = init_state(policy, optimizer, key_train)
     trials = params.task.validation_trials()
     length = min(config.log_step, config.n_batches)
+    columns = (*params.loss.names, "hidden", "total", "gradient_norm")
 
     started = time.perf_counter()
     compiling: Any = eqx.filter_jit(update_many)
@@ -274,14 +275,15 @@ def train(
             state, reports = advance(
                 state, problem, optimizer, config.batch_size, length, jnp.asarray(n_updates)
             )
-            rows = {name: np.asarray(values)[:n_updates] for name, values in reports.items()}
+            rows = {name: np.asarray(reports[name])[:n_updates] for name in columns}
             if bool(state.halted):
                 history.extend(_until_fault(rows), time.perf_counter() - started)
                 raise TrainingError(_describe_fault(rows, done), state.last_good, history)
             rows["learning_rate"] = np.asarray(schedule(done + np.arange(n_updates)))
             history.extend(rows, time.perf_counter() - started)
             total, terms = validate(state.policy, problem, trials, key_validation)
-            history.add_validation({**terms, "total": total})
+            losses = {**terms, "total": total}
+            history.add_validation({name: losses[name] for name in columns if name in losses})
             bar.set_postfix_str(f"loss {rows['total'][-1]:.2e}", refresh=False)
             bar.update(n_updates)
             last = done + n_updates == config.n_batches

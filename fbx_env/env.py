@@ -253,16 +253,6 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         observation = jax.eval_shape(self.observe, jax.random.key(0), state, None, params)
         return spaces.Box(-jnp.inf, jnp.inf, observation.shape, jnp.float32)
 
-    def state_space(self, params: ReachParams) -> spaces.Dict:
-        """The plant's part of the state, as unbounded boxes by name."""
-        _, state = jax.eval_shape(self.reset_env, jax.random.key(0), params)
-        return spaces.Dict(
-            {
-                "time": spaces.Discrete(params.max_steps_in_episode + 1),
-                "force": spaces.Box(-jnp.inf, jnp.inf, state.force.shape, jnp.float32),
-            }
-        )
-
 
 def _fraction_passed(state: ReachState, params: ReachParams) -> Float[Array, ""]:
     return state.time.astype(float) / params.max_steps_in_episode

@@ -15,6 +15,9 @@ from fbx_env.component import Component
 from fbx_env.plants import Effector, Scalar
 from fbx_env.tasks import Trial
 
+RESERVED_NAMES = ("hidden", "total", "environment")
+"""What reports call the activity of an agent's units, and sums of terms."""
+
 
 @struct.dataclass
 class Transition:
@@ -69,6 +72,11 @@ class LossTerm(Component, abc.ABC):
     def __post_init__(self) -> None:
         if not self.name:
             raise TypeError(f"{type(self).__name__} must define a class attribute 'name'")
+        if self.name in RESERVED_NAMES:
+            raise ValueError(
+                f"a loss term cannot be named {self.name!r}: {', '.join(RESERVED_NAMES)} have a "
+                "meaning of their own in reports"
+            )
         self._assign(weight=checks.real(f"weight of {self.name}", self.weight, at_least=0))
 
     @abc.abstractmethod

@@ -77,3 +77,10 @@ def test_mistakes_are_named():
         CommandCost(weight=-1e-5)
     with pytest.raises(TypeError, match="a term of the loss must be a LossTerm, got 3"):
         Loss((3,))
+
+
+@pytest.mark.parametrize("name", ["hidden", "total", "environment"])
+def test_names_of_reports_are_reserved(name):
+    term = type("Term", (Jerk,), {"name": name})
+    with pytest.raises(ValueError, match=f"a loss term cannot be named '{name}'"):
+        term()
