@@ -18,6 +18,7 @@ import jax
 import matplotlib
 import matplotlib.pyplot as plt
 import tyro
+from jaxtyping import PRNGKeyArray
 
 from agents.bptt import BPTTConfig, TrainingError, train
 from agents.checkpoints import load_model, save_model
@@ -106,7 +107,7 @@ class Train:
         """Do it."""
         started = time.perf_counter()
         env, params = self.experiment.make()
-        key_policy, key_train, key_evaluate = jax.random.split(jax.random.key(self.seed), 3)
+        key_policy, key_train, key_evaluate = jax.random.split(key_from(self.seed), 3)
         obs_size = env.observation_space(params).shape[0]
         policy = make_policy(
             self.hidden_type,
@@ -181,11 +182,20 @@ class Evaluate:
             params,
             trials,
             hidden_weight=hidden_weight,
-            key=jax.random.key(self.seed),
+            key=key_from(self.seed),
         )
         write_json(self.run_folder / "evaluation.json", metrics)
         draw_reaches(self.run_folder / "evaluation.png", trajectory)
         print(f"{summary(metrics)}\n\nWritten to evaluation.json and .png in {self.run_folder}.")
+
+
+def key_from(seed: int) -> PRNGKeyArray:
+    """The random key of a seed, which must fit into 32 bits.
+
+    Raises:
+        ValueError: for a seed that does not fit.
+    """
+    return jax.random.key(checks.whole("seed", seed, at_least=0, at_most=2**32 - 1))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

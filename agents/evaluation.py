@@ -27,7 +27,7 @@ def evaluate(
         policy: what acts.
         env: the environment.
         params: the experiment.
-        trials: several trials along a leading axis.
+        trials: one trial, or several along a leading axis.
         hidden_weight: of the squared activity, which is reported beside the environment's terms.
         key: for noise.
 
@@ -43,7 +43,7 @@ def evaluate(
     metrics: dict[str, Any] = {
         "losses": {**terms, "total": sum(terms.values()), "environment": environment},
         "endpoint_error": float(
-            jnp.linalg.norm(trajectory.pos[:, -1] - trials.goal, axis=-1).mean()
+            jnp.linalg.norm(trajectory.pos[..., -1, :] - trials.goal, axis=-1).mean()
         ),
         "peak_speed": float(jnp.linalg.norm(trajectory.vel, axis=-1).max(axis=-1).mean()),
     }

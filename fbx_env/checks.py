@@ -56,18 +56,20 @@ def real(
     return array
 
 
-def whole(name: str, value: Any, *, at_least: int) -> int:
+def whole(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
     """Return ``value`` as a Python int, or raise.
 
     Raises:
         TypeError: if ``value`` is not a whole number.
-        ValueError: if it is less than ``at_least``.
+        ValueError: if it is less than ``at_least`` or more than ``at_most``.
     """
     is_whole = isinstance(value, numbers.Integral | np.integer) and not isinstance(value, bool)
     if not is_whole:
         raise TypeError(f"{name} must be a whole number, got {_show(value)}")
     if value < at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {value}")
+    if at_most is not None and value > at_most:
+        raise ValueError(f"{name} must be at most {at_most}, got {value}")
     return int(value)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import gymnax
 
+from fbx_env import checks
 from fbx_env.env import ReachEnv, ReachParams
 from fbx_env.losses import PositionCost
 
@@ -65,6 +67,7 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
         if keyword in overrides:
             changed = getattr(params, part).replace(**{field: overrides[keyword]})
             params = params.replace(**{part: changed})
+    loss_weights = checks.instance("loss_weights", overrides.get("loss_weights", {}), Mapping)
     if "time_exponent" in overrides:
         exponent = overrides["time_exponent"]
         terms = tuple(
@@ -72,7 +75,7 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
             for term in params.loss
         )
         params = params.replace(loss=params.loss.replace(terms=terms))
-    params = params.replace(loss=params.loss.with_weights(**overrides.get("loss_weights", {})))
+    params = params.replace(loss=params.loss.with_weights(**loss_weights))
     return ReachEnv(), params
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from fbx_env import checks
 from fbx_env.env import ReachEnv, ReachParams
 from fbx_env.tasks import Trial
 
@@ -84,13 +85,15 @@ def rollout(
         The trajectory; with a leading axis if ``trials`` has one.
 
     Raises:
-        ValueError: if ``trials`` has more than one leading axis.
+        TypeError: if ``trials`` is not a ``Trial``.
+        ValueError: if it has more than one leading axis.
 
     Example:
         >>> trajectory = rollout(env, params, policy, params.task.validation_trials(), key)
         >>> trajectory.pos.shape
         (7, 100, 2)
     """
+    checks.instance("trials", trials, Trial)
     if jnp.ndim(trials.start) > 2:
         raise ValueError(
             f"trials must have no leading axis or one, got start of shape {trials.start.shape}"

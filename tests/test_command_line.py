@@ -88,6 +88,8 @@ def test_a_run_that_fails_keeps_the_model_and_says_why(tmp_path, capsys):
         (["train", "--mas", "1"], "Unrecognized options: --mas"),
         (["train", "--hidden-type", "gro"], "Expected one of ('gru', 'lstm', 'rnn', 'mlp')"),
         (["train", "--n-batches", "0"], "n_batches must be at least 1, got 0"),
+        (["train", "--seed", "-1"], "seed must be at least 0, got -1"),
+        (["train", "--seed", "99999999999"], "seed must be at most 4294967295, got 99999999999"),
         (["train", "--n-steps", "0"], "n_steps must be at least 1, got 0"),
         (["evaluate", "nowhere"], "nowhere is not a run: it holds no model.json and model.npz"),
         (["fly"], "Available subcommands: train, evaluate"),

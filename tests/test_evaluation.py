@@ -26,6 +26,16 @@ def test_metrics_of_a_recorded_network(trained, key):
     assert trajectory.pos.shape == (7, 100, 2)
 
 
+def test_one_trial_is_judged_like_a_batch_of_one(trained, key):
+    env, params = trained.params()
+    one, _ = evaluate(trained.policy(), env, params, Trial((0, 0), (0.5, 0)), key=key)
+    batch = Trial(jnp.zeros((1, 2)), jnp.array([[0.5, 0.0]]))
+    many, _ = evaluate(trained.policy(), env, params, batch, key=key)
+    assert one["losses"] == pytest.approx(many["losses"], rel=1e-5)
+    assert one["endpoint_error"] == pytest.approx(many["endpoint_error"], rel=1e-3)
+    assert one["ratio_to_optimum"] == pytest.approx(many["ratio_to_optimum"], rel=1e-5)
+
+
 def test_without_an_optimum_the_reason_is_given(trained, key):
     env, params = make(motor_noise=0.1)
     trials = Trial(jnp.zeros((2, 2)), jnp.ones((2, 2)))

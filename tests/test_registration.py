@@ -56,6 +56,8 @@ def test_mistakes_are_named():
         make(mas=1.0)
     with pytest.raises(ValueError, match="no loss term 'hidden'; there are position"):
         make(loss_weights={"hidden": 1.0})
+    with pytest.raises(TypeError, match="loss_weights must be a Mapping, got 3"):
+        make(loss_weights=3)
     with pytest.raises(TypeError, match="motor delay must be a whole number, got 0.5"):
         make(motor_delay=0.5)
 

@@ -186,8 +186,10 @@ def test_a_policy_may_hold_functions(key):
     assert rollout(env, params, network, Trial((0, 0), (1, 1)), key).command.shape == (3, 2)
 
 
-def test_too_many_axes_are_refused(trained, key):
+def test_wrong_trials_are_refused(trained, key):
     env, params = trained.params()
+    with pytest.raises(TypeError, match="trials must be a Trial, got 3"):
+        rollout(env, params, trained.policy(), 3, key)
     with pytest.raises(ValueError, match="no leading axis or one, got start of shape"):
         rollout(
             env, params, trained.policy(), Trial(jnp.zeros((2, 3, 2)), jnp.zeros((2, 3, 2))), key
