@@ -30,6 +30,13 @@ from fbx_env import ReachEnv, ReachParams, Trajectory, checks, make, plot
 Corners = tuple[tuple[float, float], tuple[float, float]]
 
 
+RUN_FILES = (
+    *("config.json", "history.csv", "metrics.json", "model.json", "model.npz"),
+    *("loss_history.png", "reaches.png", "evaluation.json", "evaluation.png"),
+)
+"""What a run's folder holds; replacing a run begins by removing these."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """The numbers of the reaching task."""
@@ -123,6 +130,8 @@ class Train:
                 f"{folder} is not empty; give another --out, or --overwrite to replace it"
             )
         folder.mkdir(parents=True, exist_ok=True)
+        for name in RUN_FILES:
+            (folder / name).unlink(missing_ok=True)
         write_json(folder / "config.json", _as_dict(self))
 
         fault = None

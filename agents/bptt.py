@@ -105,10 +105,14 @@ class TrainingError(ArithmeticError):
         self.history = history
 
 
+def cosine_schedule(config: BPTTConfig) -> Callable[[Any], Any]:
+    """The default optimiser's learning rate as a function of the updates made."""
+    return optax.cosine_decay_schedule(config.learning_rate, config.n_batches)
+
+
 def adam_with_cosine_decay(config: BPTTConfig) -> optax.GradientTransformation:
     """The default optimiser: clipping by global norm, then Adam with a cosine schedule."""
-    schedule = optax.cosine_decay_schedule(config.learning_rate, config.n_batches)
-    adam = optax.adam(schedule, b2=config.second_moment_decay)
+    adam = optax.adam(cosine_schedule(config), b2=config.second_moment_decay)
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
 
 
@@ -226,7 +230,7 @@ def train(
         params: the experiment.
         config: how to train.
         key: for trials and noise.
-        optimizer: instead of Adam with cosine decay.
+        optimizer: instead of Adam with cosine decay; the history then has NaN as learning rate.
         write: what prints a line of text; ``None`` for silence, without progress bar.
 
     Returns:
@@ -243,8 +247,9 @@ def train(
     """
     config = BPTTConfig() if config is None else config
     say = (lambda _: None) if write is None else write
-    schedule = optax.cosine_decay_schedule(config.learning_rate, config.n_batches)
-    optimizer = adam_with_cosine_decay(config) if optimizer is None else optimizer
+    learning_rate: Callable[[Any], Any] = _unknown
+    if optimizer is None:
+        optimizer, learning_rate = adam_with_cosine_decay(config), cosine_schedule(config)
     problem = Problem(env, params, config.hidden_weight)
     key_train, key_validation = jax.random.split(key)
     state = init_state(policy, optimizer, key_train)
@@ -279,11 +284,18 @@ def train(
             if bool(state.halted):
                 history.extend(_until_fault(rows), time.perf_counter() - started)
                 raise TrainingError(_describe_fault(rows, done), state.last_good, history)
-            rows["learning_rate"] = np.asarray(schedule(done + np.arange(n_updates)))
+            rows["learning_rate"] = learning_rate(done + np.arange(n_updates))
             history.extend(rows, time.perf_counter() - started)
             total, terms = validate(state.policy, problem, trials, key_validation)
             losses = {**terms, "total": total}
             history.add_validation({name: losses[name] for name in columns if name in losses})
+            if not np.isfinite(total):
+                raise TrainingError(
+                    f"training stopped at iteration {len(history) - 1}: the validation loss is not "
+                    "finite; the last policy for which everything was finite is kept",
+                    state.last_good,
+                    history,
+                )
             bar.set_postfix_str(f"loss {rows['total'][-1]:.2e}", refresh=False)
             bar.update(n_updates)
             last = done + n_updates == config.n_batches
@@ -297,6 +309,10 @@ def train(
     history.train_seconds = time.perf_counter() - started
     say(f"Completed training run on a total of {config.n_batches * config.batch_size:,} trials.")
     return state.policy, history
+
+
+def _unknown(iterations: np.ndarray) -> np.ndarray:
+    return np.full(len(iterations), np.nan)
 
 
 def _until_fault(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -51,6 +51,8 @@ def evaluate(
         optimum = optimal_reaches(params, trials)
     except ValueError as reason:
         return {**metrics, "no_optimum": str(reason)}, trajectory
+    if optimum.total == 0:
+        return {**metrics, "no_optimum": "doing nothing costs nothing on these trials"}, trajectory
     return {
         **metrics,
         "optimum": {**optimum.losses, "environment": optimum.total},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from fbx_env import checks
@@ -106,7 +105,7 @@ class MotorChannel(Component):
 
 
 def _noise(name: str, std: Scalar | None) -> Float[Array, ""] | None:
-    if std is None or (isinstance(std, int | float | np.floating) and std == 0):
+    if std is None or (std == 0 and isinstance(std, int | float) and not isinstance(std, bool)):
         return None
     return checks.real(name, std, at_least=0)
 

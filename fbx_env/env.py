@@ -149,7 +149,17 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
             key: for the sensory noise of the first observation.
             trial: one trial, without a leading axis.
             params: the experiment.
+
+        Raises:
+            TypeError: if ``trial`` is not a ``Trial``.
+            ValueError: if it has a leading axis.
         """
+        checks.instance("trial", trial, Trial)
+        if jnp.ndim(trial.start) != 1:
+            raise ValueError(
+                "trial must be one trial, use jax.vmap for several; got start of shape "
+                f"{trial.start.shape}"
+            )
         plant = params.plant.at_rest(jnp.asarray(trial.start))
         state = ReachState(
             time=jnp.zeros((), jnp.int32),
@@ -179,10 +189,15 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         Returns:
             Observation, state, reward, whether the trial has ended, and
             ``{"losses": the weighted cost of the step by term}``.
+
+        Raises:
+            ValueError: if ``action`` has the wrong shape.
         """
         key_motor, key_sensory = jax.random.split(key)
         plant, motor, sensory = params.plant, params.motor, params.sensory
         command = jnp.asarray(action, state.force.dtype)
+        if command.shape != state.force.shape:
+            raise ValueError(f"action must have shape {state.force.shape}, got {command.shape}")
         force = motor.force(key_motor, state.motor, command)
         next_state = ReachState(
             time=state.time + 1,

@@ -15,8 +15,8 @@ from fbx_env.component import Component
 from fbx_env.plants import Effector, Scalar
 from fbx_env.tasks import Trial
 
-RESERVED_NAMES = ("hidden", "total", "environment")
-"""What reports call the activity of an agent's units, and sums of terms."""
+RESERVED_NAMES = ("hidden", "total", "environment", "gradient_norm", "learning_rate")
+"""What reports call the activity of an agent's units, sums of terms, and other columns."""
 
 
 @struct.dataclass

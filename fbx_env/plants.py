@@ -25,8 +25,8 @@ class Effector:
         vel: velocity [m/s], shape ``(2,)``.
     """
 
-    pos: Float[Array, 2]
-    vel: Float[Array, 2]
+    pos: Float[Array, "2"]
+    vel: Float[Array, "2"]
 
 
 class Plant(Component, abc.ABC):
@@ -41,7 +41,7 @@ class Plant(Component, abc.ABC):
         """How many numbers command the plant."""
 
     @abc.abstractmethod
-    def at_rest(self, position: Float[Array, 2]) -> Any:
+    def at_rest(self, position: Float[Array, "2"]) -> Any:
         """The state with the effector at ``position`` [m], not moving."""
 
     @abc.abstractmethod
@@ -93,15 +93,15 @@ class PointMass(Plant):
     def action_size(self) -> int:
         return 2
 
-    def at_rest(self, position: Float[Array, 2]) -> Effector:
+    def at_rest(self, position: Float[Array, "2"]) -> Effector:
         return Effector(pos=position, vel=jnp.zeros_like(position))
 
-    def step(self, state: Effector, force: Float[Array, 2], dt: Scalar) -> Effector:
+    def step(self, state: Effector, force: Float[Array, "2"], dt: Scalar) -> Effector:
         acceleration = (force - self.damping * state.vel) / self.mass
         return Effector(pos=state.pos + dt * state.vel, vel=state.vel + dt * acceleration)
 
     def effector(self, state: Effector) -> Effector:
         return state
 
-    def feedback(self, state: Effector) -> Float[Array, 4]:
+    def feedback(self, state: Effector) -> Float[Array, "4"]:
         return jnp.concatenate([state.pos, state.vel])

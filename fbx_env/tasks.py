@@ -146,6 +146,6 @@ class SimpleReaches(Task):
     def target(self, trial: Trial, fraction: Float[Array, ""]) -> Effector:
         return Effector(pos=trial.goal, vel=jnp.zeros_like(trial.goal))
 
-    def cue(self, trial: Trial, fraction: Float[Array, ""]) -> Float[Array, 4]:
+    def cue(self, trial: Trial, fraction: Float[Array, ""]) -> Float[Array, "4"]:
         target = self.target(trial, fraction)
         return jnp.concatenate([target.pos, target.vel])

@@ -176,3 +176,17 @@ def test_the_last_good_policy_is_the_one_before_the_fault(experiment, policy, ke
 def test_config_refuses_nonsense(field, value, message):
     with pytest.raises(ValueError, match=message):
         BPTTConfig(**{field: value})
+
+
+def test_a_validation_loss_that_is_not_finite_stops_training_too(experiment, policy, key):
+    config = BPTTConfig(n_batches=1, batch_size=2, learning_rate=1e30)
+    with pytest.raises(
+        TrainingError, match="at iteration 0: the validation loss is not finite"
+    ) as e:
+        train(policy, *experiment, config, key=key, write=None)
+    assert eqx.tree_equal(e.value.policy, policy)
+
+
+def test_the_learning_rate_of_another_optimizer_is_unknown(experiment, policy, key):
+    _, history = train(policy, *experiment, SMALL, key=key, optimizer=optax.sgd(1e-6), write=None)
+    assert np.isnan(history["learning_rate"]).all()

@@ -138,3 +138,12 @@ def test_gymnax_clients_run_a_whole_trial(key):
         _, state, _, _, _, info = env.step(key, state, jnp.zeros(2))
     assert info["returned_episode"]
     assert info["returned_episode_lengths"] == 99
+
+
+def test_batches_and_wrong_actions_are_refused(key):
+    env, params = make()
+    with pytest.raises(ValueError, match=r"one trial, use jax.vmap .* got start of shape \(7, 2\)"):
+        env.reset_trial(key, params.task.validation_trials(), params)
+    _, state = env.reset(key, params)
+    with pytest.raises(ValueError, match=r"action must have shape \(2,\), got \(\)"):
+        env.step(key, state, 1.0, params)

@@ -42,3 +42,9 @@ def test_without_an_optimum_the_reason_is_given(trained, key):
     metrics, _ = evaluate(trained.policy(), env, params, trials, key=key)
     assert "motor noise" in metrics["no_optimum"]
     assert "ratio_to_optimum" not in metrics
+
+
+def test_a_trial_that_asks_for_nothing_has_no_ratio(trained, key):
+    env, params = trained.params()
+    metrics, _ = evaluate(trained.policy(), env, params, Trial((0, 0), (0, 0)), key=key)
+    assert metrics["no_optimum"] == "doing nothing costs nothing on these trials"

@@ -79,7 +79,7 @@ def test_mistakes_are_named():
         Loss((3,))
 
 
-@pytest.mark.parametrize("name", ["hidden", "total", "environment"])
+@pytest.mark.parametrize("name", ["hidden", "total", "environment", "gradient_norm"])
 def test_names_of_reports_are_reserved(name):
     term = type("Term", (Jerk,), {"name": name})
     with pytest.raises(ValueError, match=f"a loss term cannot be named '{name}'"):
