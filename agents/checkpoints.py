@@ -127,6 +127,8 @@ def _describe_component(value: Any) -> Any:
 def _rebuild_component(value: Any) -> Any:
     if isinstance(value, dict):
         fields = {name: _rebuild_component(item) for name, item in value.items() if name != "class"}
+        if value["class"] not in Component.registry:
+            raise ValueError(f"define or import its class {value['class']} before loading")
         return Component.registry[value["class"]](**fields)
     if isinstance(value, list):
         return tuple(_rebuild_component(item) for item in value)

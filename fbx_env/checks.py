@@ -42,6 +42,8 @@ def real(
             given = np.asarray(None)
         if given.dtype.kind not in "fiu" and not jnp.issubdtype(given.dtype, jnp.floating):
             raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}")
+        with np.errstate(over="ignore"):
+            given = given.astype(jnp.result_type(float))
         allowed = "finite"
         valid = np.isfinite(given)
         if above is not None:

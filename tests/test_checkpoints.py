@@ -64,3 +64,11 @@ def test_a_policy_of_another_class_is_refused(key, tmp_path):
     with pytest.raises(TypeError, match="only GRUPolicy, .* can be saved, got Linear"):
         save_model(tmp_path, eqx.nn.Linear(1, 1, key=key), make()[1])
     assert not jax.tree.leaves(list(tmp_path.iterdir()))
+
+
+def test_an_unknown_component_is_named(key, tmp_path):
+    save_model(tmp_path, make_policy("gru", 8, 2, 5, key=key), make()[1])
+    text = (tmp_path / "model.json").read_text()
+    (tmp_path / "model.json").write_text(text.replace("CommandCost", "UnknownCost"))
+    with pytest.raises(ValueError, match="define or import its class UnknownCost before loading"):
+        load_model(tmp_path)

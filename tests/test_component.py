@@ -48,7 +48,7 @@ def test_what_is_not_a_number_is_refused(value):
         PointMass(mass=value)
 
 
-@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), [1.0, 0.0]])
+@pytest.mark.parametrize("value", [0, -1.0, 1e-50, 1e39, float("nan"), float("inf"), [1.0, 0.0]])
 def test_what_is_out_of_range_is_refused(value):
     with pytest.raises(ValueError, match="greater than 0, got"):
         PointMass(mass=value)
