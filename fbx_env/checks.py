@@ -18,7 +18,7 @@ def real(
     above: float | None = None,
     at_least: float | None = None,
     shape: tuple[int, ...] = (),
-) -> Float[Array, ...]:
+) -> Float[Array, "..."]:
     """Return ``value`` as a floating-point array, or raise.
 
     Further leading axes than those of ``shape`` are welcome: they are what ``vmap`` maps over.
