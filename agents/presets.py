@@ -117,7 +117,8 @@ class TrainingTask:
         """``eval``, and the mean loss over the trials by term and in ``total``."""
         trajectory = self.eval(model, key=key, trials=trials)
         terms = losses_by_term(trajectory, self.hidden_weight)
-        return trajectory, {**terms, "total": sum(terms.values(), start=jnp.zeros(()))}
+        losses = {name: terms[name] for name in (*self.loss.names, "hidden")}
+        return trajectory, {**losses, "total": sum(losses.values(), start=jnp.zeros(()))}
 
     def eval_replicates(
         self, models: Any, *, key: PRNGKeyArray, trials: Trial | None = None
