@@ -3,6 +3,7 @@
 from agents.bptt import BPTTConfig as BPTTConfig
 from agents.bptt import TrainingError as TrainingError
 from agents.bptt import train as train
+from agents.bptt import train_replicates as train_replicates
 from agents.checkpoints import load_model as load_model
 from agents.checkpoints import save_model as save_model
 from agents.evaluation import evaluate as evaluate
@@ -10,8 +11,12 @@ from agents.history import History as History
 from agents.lqr import OptimalPolicy as OptimalPolicy
 from agents.lqr import expected_loss as expected_loss
 from agents.lqr import optimal_loss as optimal_loss
+from agents.policies import CustomCellPolicy as CustomCellPolicy
 from agents.policies import GRUPolicy as GRUPolicy
 from agents.policies import LSTMPolicy as LSTMPolicy
 from agents.policies import MLPPolicy as MLPPolicy
 from agents.policies import RNNPolicy as RNNPolicy
 from agents.policies import make_policy as make_policy
+from agents.presets import TrainingContext as TrainingContext
+from agents.presets import TrainingTask as TrainingTask
+from agents.presets import point_mass_nn_simple_reaches as point_mass_nn_simple_reaches

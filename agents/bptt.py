@@ -63,15 +63,23 @@ class BPTTConfig:
 
 
 class Problem(NamedTuple):
-    """What is trained for: the environment, its params and the weight of the activity."""
+    """What is trained for, and what is trained.
+
+    Attributes:
+        env: the environment.
+        params: the experiment.
+        hidden_weight: weight of the squared activity of the hidden units.
+        trainable: a pytree like the policy, with True for the arrays that learn.
+    """
 
     env: ReachEnv
     params: ReachParams
     hidden_weight: float
+    trainable: PyTree
 
 
 class TrainState(NamedTuple):
-    """Everything that changes during training.
+    """Everything that changes during training; for replicates, every array has a leading axis.
 
     Attributes:
         policy: the policy after the last update.
@@ -95,7 +103,8 @@ class TrainingError(ArithmeticError):
     """Training met a loss or gradient that is not finite.
 
     Attributes:
-        policy: the last one whose loss and gradient were finite; the initial one if none was.
+        policy: the last one whose loss and gradient were finite; the initial one if none was. For
+            replicates, of each its last one.
         history: up to the fault.
     """
 
@@ -114,6 +123,38 @@ def adam_with_cosine_decay(config: BPTTConfig) -> optax.GradientTransformation:
     """The default optimiser: clipping by global norm, then Adam with a cosine schedule."""
     adam = optax.adam(cosine_schedule(config), b2=config.second_moment_decay)
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
+
+
+def select_trainable(policy: Any, where: Callable[[Any], Any] | None) -> PyTree:
+    """Mark what learns.
+
+    Args:
+        policy: the policy.
+        where: from the policy to the part of it that learns, or to a tuple of parts, as
+            ``lambda policy: (policy.cell, policy.readout.weight)``; ``None`` for all of it.
+
+    Returns:
+        A pytree like the policy, True at the floating-point arrays that learn and False elsewhere.
+
+    Raises:
+        ValueError: if ``where`` asks for something the policy does not have, or selects nothing.
+    """
+    paths, structure = jax.tree_util.tree_flatten_with_path(policy)
+    arrays = {index for index, (_, leaf) in enumerate(paths) if eqx.is_inexact_array(leaf)}
+    there = ", ".join(jax.tree_util.keystr(paths[index][0]).lstrip(".") for index in sorted(arrays))
+    if where is None:
+        selected = arrays
+    else:
+        numbered = jax.tree.unflatten(structure, range(len(paths)))
+        try:
+            selected = arrays & set(jax.tree.leaves(where(numbered)))
+        except (AttributeError, TypeError, KeyError, IndexError) as error:
+            raise ValueError(
+                f"where_train must select parts of the model: {error}; what can learn: {there}"
+            ) from error
+    if not selected:
+        raise ValueError(f"where_train selects nothing that can learn; there are {there}")
+    return jax.tree.unflatten(structure, [index in selected for index in range(len(paths))])
 
 
 def losses_by_term(trajectory: Trajectory, hidden_weight: float) -> Terms:
@@ -152,15 +193,17 @@ def update(
     """
     key_trials, key_noise = jax.random.split(jax.random.fold_in(state.key, state.iteration))
     trials = jax.vmap(problem.params.task.sample)(jax.random.split(key_trials, batch_size))
-    (total, terms), gradient = eqx.filter_value_and_grad(objective, has_aux=True)(
-        state.policy, problem, trials, key_noise
-    )
+    learning, fixed = eqx.partition(state.policy, problem.trainable)
+
+    def loss(learning: PyTree) -> tuple[Float[Array, ""], Terms]:
+        return objective(eqx.combine(learning, fixed), problem, trials, key_noise)
+
+    (total, terms), gradient = jax.value_and_grad(loss, has_aux=True)(learning)
     gradient_norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(total) & jnp.isfinite(gradient_norm)
-    arrays, structure = eqx.partition(state.policy, eqx.is_inexact_array)
-    steps, opt_state = optimizer.update(gradient, state.opt_state, arrays)
+    steps, opt_state = optimizer.update(gradient, state.opt_state, learning)
     updated = TrainState(
-        policy=eqx.combine(optax.apply_updates(arrays, steps), structure),
+        policy=eqx.combine(optax.apply_updates(learning, steps), fixed),
         last_good=state.policy,
         opt_state=opt_state,
         key=state.key,
@@ -185,7 +228,8 @@ def update_many(
 ) -> tuple[TrainState, dict[str, Float[Array, " length"]]]:
     """Make ``n_updates`` updates in one scan of fixed ``length``, so that it compiles once.
 
-    Rows of the report past ``n_updates``, or past a halt, are NaN.
+    Replicates are updated side by side. Rows of the report past ``n_updates``, or past a halt of
+    any replicate, are NaN.
     """
     arrays, structure = eqx.partition(state, eqx.is_array)
 
@@ -193,11 +237,13 @@ def update_many(
         state, report = update(eqx.combine(arrays, structure), problem, optimizer, batch_size)
         return eqx.filter(state, eqx.is_array), report
 
+    if state.iteration.ndim:
+        one = jax.vmap(one)
     shapes = jax.eval_shape(one, arrays)[1]
     nothing = jax.tree.map(lambda shape: jnp.full(shape.shape, jnp.nan, shape.dtype), shapes)
 
     def one_if_due(arrays: PyTree, index: Int[Array, ""]) -> tuple[PyTree, dict[str, Array]]:
-        due = (index < n_updates) & ~arrays.halted
+        due = (index < n_updates) & ~jnp.any(arrays.halted)
         return jax.lax.cond(due, one, lambda arrays: (arrays, nothing), arrays)
 
     arrays, reports = jax.lax.scan(one_if_due, arrays, jnp.arange(length))
@@ -205,10 +251,10 @@ def update_many(
 
 
 def init_state(
-    policy: Any, optimizer: optax.GradientTransformation, key: PRNGKeyArray
+    policy: Any, trainable: PyTree, optimizer: optax.GradientTransformation, key: PRNGKeyArray
 ) -> TrainState:
     """The state before the first update."""
-    opt_state = optimizer.init(eqx.filter(policy, eqx.is_inexact_array))
+    opt_state = optimizer.init(eqx.filter(policy, trainable))
     return TrainState(policy, policy, opt_state, key, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
 
 
@@ -219,6 +265,8 @@ def train(
     config: BPTTConfig | None = None,
     *,
     key: PRNGKeyArray,
+    where_train: Callable[[Any], Any] | None = None,
+    validation_trials: Trial | None = None,
     optimizer: optax.GradientTransformation | None = None,
     write: Callable[[str], None] | None = tqdm.write,
 ) -> tuple[Any, History]:
@@ -230,6 +278,8 @@ def train(
         params: the experiment.
         config: how to train.
         key: for trials and noise.
+        where_train: selects what learns, as in ``select_trainable``; the rest stays as it is.
+        validation_trials: on which losses are reported; the task's own if not given.
         optimizer: instead of Adam with cosine decay; the history then has NaN as learning rate.
         write: what prints a line of text; ``None`` for silence, without progress bar.
 
@@ -237,6 +287,7 @@ def train(
         The trained policy and the history of its training.
 
     Raises:
+        ValueError: if ``where_train`` selects nothing.
         TrainingError: if a loss or gradient is not finite; it holds the last good policy.
 
     Example:
@@ -246,16 +297,107 @@ def train(
         >>> trained, history = train(policy, env, params, config, key=jax.random.key(1))
     """
     config = BPTTConfig() if config is None else config
-    say = (lambda _: None) if write is None else write
-    learning_rate: Callable[[Any], Any] = _unknown
-    if optimizer is None:
-        optimizer, learning_rate = adam_with_cosine_decay(config), cosine_schedule(config)
-    problem = Problem(env, params, config.hidden_weight)
+    trainable = select_trainable(policy, where_train)
+    problem = Problem(env, params, config.hidden_weight, trainable)
     key_train, key_validation = jax.random.split(key)
-    state = init_state(policy, optimizer, key_train)
-    trials = params.task.validation_trials()
+    tools = _optimizer_and_schedule(config, optimizer)
+    state = init_state(policy, trainable, tools[0], key_train)
+    trials = params.task.validation_trials() if validation_trials is None else validation_trials
+    return _run(state, problem, config, tools, trials, key_validation, write)
+
+
+def train_replicates(
+    policies: Any,
+    env: ReachEnv,
+    params: ReachParams,
+    config: BPTTConfig | None = None,
+    *,
+    keys: PRNGKeyArray,
+    where_train: Callable[[Any], Any] | None = None,
+    validation_trials: Trial | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    write: Callable[[str], None] | None = tqdm.write,
+) -> tuple[Any, History]:
+    """Train several policies of one kind side by side, each as ``train`` would train it alone.
+
+    Args:
+        policies: replicates in one pytree, every array with a leading axis over them, as made by
+            ``eqx.filter_vmap``.
+        keys: one a replicate, along a leading axis; equal keys mean equal trials and noise.
+
+    Other arguments are as of ``train``.
+
+    Returns:
+        The trained policies in one pytree, and one history with a column a replicate.
+
+    Raises:
+        ValueError: if there are not as many policies as keys, or ``where_train`` selects nothing.
+        TrainingError: if a loss or gradient of any replicate is not finite.
+
+    Example:
+        >>> keys = jax.random.split(jax.random.key(0), 5)
+        >>> policies = eqx.filter_vmap(lambda key: GRUPolicy(8, 2, 50, key=key))(keys)
+        >>> policies, history = train_replicates(policies, env, params, keys=keys)
+        >>> first = tree_take(policies, 0)
+    """
+    config = BPTTConfig() if config is None else config
+    trainable = select_trainable(policies, where_train)
+    problem = Problem(env, params, config.hidden_weight, trainable)
+    tools = _optimizer_and_schedule(config, optimizer)
+    n_replicates = len(keys)
+    lengths = {leaf.shape[:1] for leaf in jax.tree.leaves(eqx.filter(policies, eqx.is_array))}
+    if lengths != {(n_replicates,)}:
+        raise ValueError(
+            f"policies must have a leading axis of {n_replicates} entries, one a key; got "
+            f"{sorted(length[0] if length else 1 for length in lengths)}"
+        )
+    keys_train, keys_validation = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    state = eqx.filter_vmap(lambda policy, key: init_state(policy, trainable, tools[0], key))(
+        policies, keys_train
+    )
+    trials = params.task.validation_trials() if validation_trials is None else validation_trials
+    return _run(state, problem, config, tools, trials, keys_validation, write)
+
+
+Tools = tuple[optax.GradientTransformation, Callable[[Any], Any]]
+"""An optimiser, and its learning rate as a function of the updates made."""
+
+
+def _optimizer_and_schedule(
+    config: BPTTConfig, optimizer: optax.GradientTransformation | None
+) -> Tools:
+    if optimizer is None:
+        return adam_with_cosine_decay(config), cosine_schedule(config)
+    return optimizer, lambda iterations: np.full(len(iterations), np.nan)
+
+
+def validation_losses(
+    policy: Any, problem: Problem, trials: Trial, key: PRNGKeyArray
+) -> dict[str, Float[Array, ""]]:
+    """Losses of a policy on the validation trials, by term and in total."""
+    total, terms = objective(policy, problem, trials, key)
+    return {**terms, "total": total}
+
+
+def _run(
+    state: TrainState,
+    problem: Problem,
+    config: BPTTConfig,
+    tools: Tools,
+    trials: Trial,
+    key_validation: PRNGKeyArray,
+    write: Callable[[str], None] | None,
+) -> tuple[Any, History]:
+    """Compile, then alternate between stretches of updates and validation, and report."""
+    say = (lambda _: None) if write is None else write
+    optimizer, learning_rate = tools
     length = min(config.log_step, config.n_batches)
-    columns = (*params.loss.names, "hidden", "total", "gradient_norm")
+    columns = (*problem.params.loss.names, "hidden", "total", "gradient_norm")
+    are_replicates = state.iteration.ndim > 0
+    mean = "mean " if are_replicates else ""
+    judge: Any = validation_losses
+    if are_replicates:
+        judge = eqx.filter_vmap(judge, in_axes=(eqx.if_array(0), None, None, 0))
 
     started = time.perf_counter()
     compiling: Any = eqx.filter_jit(update_many)
@@ -265,8 +407,8 @@ def train(
     compiled_training = time.perf_counter() - started
     say(f"Training step compiled in {compiled_training:.2f} seconds.")
     started = time.perf_counter()
-    compiling = eqx.filter_jit(objective)
-    validate = compiling.lower(policy, problem, trials, key_validation).compile()
+    compiling = eqx.filter_jit(judge)
+    validate = compiling.lower(state.policy, problem, trials, key_validation).compile()
     compiled_validation = time.perf_counter() - started
     say(f"Validation step compiled in {compiled_validation:.2f} seconds.\n")
 
@@ -281,51 +423,65 @@ def train(
                 state, problem, optimizer, config.batch_size, length, jnp.asarray(n_updates)
             )
             rows = {name: np.asarray(reports[name])[:n_updates] for name in columns}
-            if bool(state.halted):
+            rows["learning_rate"] = learning_rate(done + np.arange(n_updates))
+            if np.any(state.halted):
                 history.extend(_until_fault(rows), time.perf_counter() - started)
                 raise TrainingError(_describe_fault(rows, done), state.last_good, history)
-            rows["learning_rate"] = learning_rate(done + np.arange(n_updates))
             history.extend(rows, time.perf_counter() - started)
-            total, terms = validate(state.policy, problem, trials, key_validation)
-            losses = {**terms, "total": total}
+            losses = validate(state.policy, problem, trials, key_validation)
             history.add_validation({name: losses[name] for name in columns if name in losses})
-            if not np.isfinite(total):
+            if not np.all(np.isfinite(losses["total"])):
                 raise TrainingError(
                     f"training stopped at iteration {len(history) - 1}: the validation loss is not "
                     "finite; the last policy for which everything was finite is kept",
                     state.last_good,
                     history,
                 )
-            bar.set_postfix_str(f"loss {rows['total'][-1]:.2e}", refresh=False)
+            bar.set_postfix_str(f"loss {np.mean(rows['total'][-1]):.2e}", refresh=False)
             bar.update(n_updates)
             last = done + n_updates == config.n_batches
             label = "Final training iteration ({})" if last else "Training iteration {}"
             say(
                 f"{label.format(len(history) - 1)}:\n"
-                f"    training loss: {rows['total'][-1]:.2e}\n"
-                f"    validation loss: {total:.2e}\n"
+                f"    {mean}training loss: {_mean_and_range(rows['total'][-1])}\n"
+                f"    {mean}validation loss: {_mean_and_range(np.asarray(losses['total']))}\n"
             )
             due = config.log_step
     history.train_seconds = time.perf_counter() - started
-    say(f"Completed training run on a total of {config.n_batches * config.batch_size:,} trials.")
+    n_trials = f"{config.n_batches * config.batch_size:,} trials"
+    say(f"Completed training run on a total of {n_trials}{' per model' if are_replicates else ''}.")
     return state.policy, history
 
 
-def _unknown(iterations: np.ndarray) -> np.ndarray:
-    return np.full(len(iterations), np.nan)
+def _mean_and_range(losses: np.ndarray) -> str:
+    if not losses.ndim:
+        return f"{losses:.2e}"
+    return f"{losses.mean():.2e} (from {losses.min():.2e} to {losses.max():.2e})"
+
+
+def _is_good(rows: dict[str, np.ndarray]) -> np.ndarray:
+    """Whether the losses and gradients of each update, and of each replicate, are finite."""
+    return np.isfinite(rows["total"]) & np.isfinite(rows["gradient_norm"])
 
 
 def _until_fault(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    n_good = int(np.argmin(np.isfinite(rows["total"]) & np.isfinite(rows["gradient_norm"])))
+    good = _is_good(rows)
+    n_good = int(np.argmin(good.reshape(len(good), -1).all(-1)))
     return {name: values[:n_good] for name, values in rows.items()}
 
 
 def _describe_fault(rows: dict[str, np.ndarray], done: int) -> str:
     index = len(_until_fault(rows)["total"])
-    faulty = [name for name, values in rows.items() if not np.isfinite(values[index])]
+    at_fault = {name: values[index] for name, values in rows.items() if name != "learning_rate"}
+    whose = ""
+    if at_fault["total"].ndim:
+        replicate = int(np.argmin(_is_good(at_fault)))
+        at_fault = {name: values[replicate] for name, values in at_fault.items()}
+        whose = f" of replicate {replicate}"
+    faulty = [name for name, value in at_fault.items() if not np.isfinite(value)]
     causes = [name for name in faulty if name not in ("total", "gradient_norm")]
     what = f"loss term {', '.join(causes)}" if causes else ", ".join(faulty).replace("_", " ")
     return (
-        f"training stopped at iteration {done + index}: the {what} is not finite; "
+        f"training stopped at iteration {done + index}: the {what}{whose} is not finite; "
         "the last policy for which everything was finite is kept"
     )

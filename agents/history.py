@@ -6,20 +6,27 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fbx_env import checks
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass
 class History:
-    """What happened at each update.
+    """What happened at each update of one model, or of a group of replicates.
 
     Attributes:
-        columns: one array an update: ``iteration``, ``training_<term>`` and ``training_total``,
-            ``gradient_norm`` (before clipping), ``learning_rate``, ``seconds`` since training began
-            (at the end of the compiled stretch of updates), and ``validation_<term>`` and
-            ``validation_total``, NaN at updates after which there was no validation.
+        columns: one array each, with an entry an update: ``iteration``, ``training_<term>`` and
+            ``training_total``, ``gradient_norm`` (before clipping), ``learning_rate``, ``seconds``
+            since training began (at the end of the compiled stretch of updates), and
+            ``validation_<term>`` and ``validation_total``, NaN at updates after which there was no
+            validation. For replicates, losses and gradient norms have a second axis, one entry a
+            replicate.
         compile_seconds: spent on compilation before training began.
         train_seconds: spent on training, validation included.
     """
@@ -49,12 +56,34 @@ class History:
         names = (name[len(prefix) :] for name in self.columns if name.startswith(prefix))
         return tuple(name for name in names if name != "total")
 
+    @property
+    def n_replicates(self) -> int | None:
+        """How many replicates were trained together; ``None`` for a single model."""
+        shape = np.shape(self.columns.get("training_total", ()))
+        return shape[1] if len(shape) > 1 else None
+
+    def replicate(self, index: int) -> History:
+        """The history of one replicate, as if it had been trained alone.
+
+        Raises:
+            ValueError: if there is no such replicate.
+        """
+        n_replicates = self.n_replicates
+        if n_replicates is None:
+            raise ValueError("this is the history of a single model: there are no replicates")
+        index = checks.whole("index", index, at_least=-n_replicates, at_most=n_replicates - 1)
+        columns = {
+            name: values if values.ndim == 1 else values[:, index]
+            for name, values in self.columns.items()
+        }
+        return History(columns, self.compile_seconds, self.train_seconds)
+
     def extend(self, rows: Mapping[str, np.ndarray], seconds: float) -> None:
         """Append updates.
 
         Args:
-            rows: loss terms, ``total``, ``gradient_norm`` and ``learning_rate``, one value an
-                update.
+            rows: loss terms, ``total``, ``gradient_norm`` and ``learning_rate``, one entry an
+                update; all but the last with a second axis for replicates.
             seconds: since training began.
         """
         n_updates = len(rows["total"])
@@ -67,39 +96,74 @@ class History:
             },
             "seconds": np.full(n_updates, seconds),
         }
-        n_before = len(self)
-        for name in [*new, *(name for name in self.columns if name not in new)]:
-            old = self.columns.get(name, np.full(n_before, np.nan))
-            added = new.get(name, np.full(n_updates, np.nan))
-            self.columns[name] = np.concatenate([old, added]) if n_before else added
+        if not len(self):
+            self.columns = new
+            return
+        for name, old in self.columns.items():
+            added = new.get(name, np.full((n_updates, *old.shape[1:]), np.nan))
+            self.columns[name] = np.concatenate([old, added])
 
     def add_validation(self, terms: Mapping[str, Any]) -> None:
         """Note the validation losses after the last update, by term and in total."""
         for name, value in terms.items():
-            column = self.columns.setdefault(f"validation_{name}", np.full(len(self), np.nan))
-            column[-1] = float(value)
+            values = np.asarray(value, float)
+            gaps = np.full((len(self), *values.shape), np.nan)
+            self.columns.setdefault(f"validation_{name}", gaps)[-1] = values
 
-    def save(self, path: Path) -> None:
-        """Write a CSV file with one line an update; cells without a value are empty."""
-        with path.open("w", newline="") as file:
+    def table(self) -> dict[str, np.ndarray]:
+        """The columns as a flat table: a replicate's column is called ``<name>/<index>``."""
+        flat: dict[str, np.ndarray] = {}
+        for name, values in self.columns.items():
+            if values.ndim == 1:
+                flat[name] = values
+            else:
+                flat |= {f"{name}/{index}": column for index, column in enumerate(values.T)}
+        return flat
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The table as a pandas frame, with one row an update.
+
+        Raises:
+            ImportError: if pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas: pip install pandas") from error
+        return pd.DataFrame(self.table())
+
+    def save(self, path: Path | str) -> None:
+        """Write the table as a CSV file; cells without a value are empty."""
+        table = self.table()
+        with Path(path).open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(self.columns)
-            for row in zip(*self.columns.values(), strict=True):
+            writer.writerow(table)
+            for row in zip(*table.values(), strict=True):
                 writer.writerow("" if np.isnan(value) else f"{value:.9g}" for value in row)
 
     @classmethod
-    def load(cls, path: Path) -> History:
-        """Read a file that ``save`` wrote.
+    def load(cls, path: Path | str) -> History:
+        """Read a file that ``save`` wrote; the time spent on compilation is not in it.
 
         Raises:
             ValueError: if the file is not such a file.
         """
-        with path.open(newline="") as file:
-            names, *rows = list(csv.reader(file)) or [[]]
-        if "iteration" not in names or any(len(row) != len(names) for row in rows):
-            raise ValueError(f"{path} is not a training history")
-        values = np.array([[float(cell or "nan") for cell in row] for row in rows])
-        values = values.reshape(-1, len(names))
-        columns = {name: values[:, index] for index, name in enumerate(names)}
+        try:
+            with Path(path).open(newline="") as file:
+                names, *rows = list(csv.reader(file)) or [[]]
+            values = np.array([[float(cell or "nan") for cell in row] for row in rows])
+            values = values.reshape(-1, len(names))
+        except (OSError, ValueError, csv.Error) as error:
+            raise ValueError(f"{path} is not a training history: {error}") from error
+        if "iteration" not in names:
+            raise ValueError(f"{path} is not a training history: it has no column 'iteration'")
+        replicates: dict[str, list[np.ndarray]] = {}
+        for name, column in zip(names, values.T, strict=True):
+            replicates.setdefault(name.partition("/")[0], []).append(column)
+        columns = {
+            name: np.stack(group, -1) if f"{name}/0" in names else group[0]
+            for name, group in replicates.items()
+        }
         columns["iteration"] = columns["iteration"].astype(int)
-        return cls(columns=columns)
+        seconds = columns.get("seconds", np.zeros(0))
+        return cls(columns=columns, train_seconds=float(seconds[-1]) if len(seconds) else 0.0)

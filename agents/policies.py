@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -87,7 +88,24 @@ class NetworkPolicy(eqx.Module):
         """The activity of the hidden units."""
 
 
-class GRUPolicy(NetworkPolicy):
+class CellPolicy(NetworkPolicy):
+    """A recurrent cell whose output is all it remembers, between the encoder and the readout."""
+
+    cell: eqx.AbstractVar[Any]
+
+    def update(
+        self, inputs: Float[Array, " input"], carry: Float[Array, " hidden"]
+    ) -> Float[Array, " hidden"]:
+        return self.cell(inputs, carry)
+
+    def initial_carry(self) -> Float[Array, " hidden"]:
+        return jnp.zeros(self.readout.in_features)
+
+    def activity(self, carry: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
+        return carry
+
+
+class GRUPolicy(CellPolicy):
     """Gated recurrent units and a linear readout.
 
     Args:
@@ -125,17 +143,6 @@ class GRUPolicy(NetworkPolicy):
         )
         self.cell = eqx.nn.GRUCell(input_size, hidden_size, key=key_hidden)
 
-    def update(
-        self, inputs: Float[Array, " input"], carry: Float[Array, " hidden"]
-    ) -> Float[Array, " hidden"]:
-        return self.cell(inputs, carry)
-
-    def initial_carry(self) -> Float[Array, " hidden"]:
-        return jnp.zeros(self.cell.hidden_size)
-
-    def activity(self, carry: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
-        return carry
-
 
 class LSTMPolicy(NetworkPolicy):
     """Long short-term memory units and a linear readout; arguments as of ``GRUPolicy``.
@@ -169,7 +176,7 @@ class LSTMPolicy(NetworkPolicy):
         return self.cell(inputs, carry)
 
     def initial_carry(self) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
-        return jnp.zeros(self.cell.hidden_size), jnp.zeros(self.cell.hidden_size)
+        return jnp.zeros(self.readout.in_features), jnp.zeros(self.readout.in_features)
 
     def activity(
         self, carry: tuple[Float[Array, " hidden"], Float[Array, " hidden"]]
@@ -177,7 +184,7 @@ class LSTMPolicy(NetworkPolicy):
         return carry[0]
 
 
-class RNNPolicy(NetworkPolicy):
+class RNNPolicy(CellPolicy):
     """Leaky vanilla recurrent units and a linear readout; arguments as of ``GRUPolicy``.
 
     Args:
@@ -203,16 +210,45 @@ class RNNPolicy(NetworkPolicy):
         )
         self.cell = LeakyRNNCell(input_size, hidden_size, leak, key=key_hidden)
 
-    def update(
-        self, inputs: Float[Array, " input"], carry: Float[Array, " hidden"]
-    ) -> Float[Array, " hidden"]:
-        return self.cell(inputs, carry)
 
-    def initial_carry(self) -> Float[Array, " hidden"]:
-        return jnp.zeros(self.cell.hidden_size)
+class CustomCellPolicy(CellPolicy):
+    """A recurrent cell of your own and a linear readout; other arguments as of ``GRUPolicy``.
 
-    def activity(self, carry: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
-        return carry
+    Args:
+        make_cell: ``make_cell(input_size, hidden_size, key=key)`` makes the cell, a module with
+            ``cell(inputs, hidden) -> hidden``: equinox's cells, or a class like ``LeakyRNNCell``.
+
+    Raises:
+        ValueError: if the cell does not turn inputs and hidden activity into hidden activity.
+    """
+
+    encoder: eqx.nn.Linear | None
+    cell: Any
+    readout: eqx.nn.Linear
+
+    def __init__(
+        self,
+        make_cell: Callable[..., Any],
+        obs_size: int,
+        action_size: int,
+        hidden_size: int,
+        encoding_size: int | None = None,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        self.encoder, input_size, key_hidden, self.readout = _ends(
+            obs_size, action_size, hidden_size, encoding_size, key
+        )
+        self.cell = make_cell(input_size, hidden_size, key=key_hidden)
+        hidden = jnp.zeros(hidden_size)
+        try:
+            after = eqx.filter_eval_shape(self.cell, jnp.zeros(input_size), hidden)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"a cell must take inputs and hidden activity: {error}") from error
+        if getattr(after, "shape", None) != hidden.shape:
+            raise ValueError(
+                f"a cell must return the hidden activity, of shape {hidden.shape}, got {after}"
+            )
 
 
 class MLPPolicy(NetworkPolicy):
@@ -246,7 +282,7 @@ class MLPPolicy(NetworkPolicy):
         return jnp.tanh(self.hidden(inputs))
 
     def initial_carry(self) -> Float[Array, " hidden"]:
-        return jnp.zeros(self.hidden.out_features)
+        return jnp.zeros(self.readout.in_features)
 
     def activity(self, carry: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
         return carry
@@ -262,7 +298,7 @@ POLICIES: dict[str, type[NetworkPolicy]] = {
 
 
 def make_policy(
-    hidden_type: str,
+    hidden_type: str | Callable[..., Any],
     obs_size: int,
     action_size: int,
     hidden_size: int,
@@ -270,11 +306,21 @@ def make_policy(
     *,
     key: PRNGKeyArray,
 ) -> NetworkPolicy:
-    """Make a policy by its name, one of ``POLICIES``; other arguments as of ``GRUPolicy``.
+    """Make a policy by the name or the cell of its hidden layer.
+
+    Args:
+        hidden_type: one of ``POLICIES``, or what makes a recurrent cell of your own, as
+            ``make_cell`` of ``CustomCellPolicy``.
+
+    Other arguments are as of ``GRUPolicy``.
 
     Raises:
         ValueError: for an unknown name.
     """
+    if callable(hidden_type):
+        return CustomCellPolicy(
+            hidden_type, obs_size, action_size, hidden_size, encoding_size, key=key
+        )
     if hidden_type not in POLICIES:
         raise ValueError(f"unknown hidden_type {hidden_type!r}; there are {', '.join(POLICIES)}")
     policy: Any = POLICIES[hidden_type]

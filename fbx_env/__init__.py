@@ -24,5 +24,6 @@ from fbx_env.rollout import rollout as rollout
 from fbx_env.tasks import SimpleReaches as SimpleReaches
 from fbx_env.tasks import Task as Task
 from fbx_env.tasks import Trial as Trial
+from fbx_env.trees import tree_take as tree_take
 
 _register()

@@ -131,9 +131,14 @@ def _rollout(
 def rollout_trial(
     env: ReachEnv, params: ReachParams, policy: Policy, trial: Trial, key: PRNGKeyArray
 ) -> Trajectory:
-    """``rollout`` of a single trial, without compilation of its own: for use inside ``jit``."""
+    """``rollout`` of a single trial, without compilation of its own: for use inside ``jit``.
+
+    Raises:
+        ValueError: if the policy does not turn an observation into a command.
+    """
     key_reset, key_steps = jax.random.split(key)
     obs, state = env.reset_trial(key_reset, trial, params)
+    _check_fit(policy, obs, state.force.shape)
     effector = params.plant.effector
 
     def step(loop: Any, _: object) -> tuple[Any, dict[str, Any]]:
@@ -160,3 +165,20 @@ def rollout_trial(
     steps["vel"] = jnp.concatenate([start.vel[None], steps["vel"]])
     time = params.dt * jnp.arange(params.max_steps_in_episode + 1)
     return Trajectory(trial=trial, time=time, **steps)
+
+
+def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape: Any) -> None:
+    """Ask for one command, without computing it, so that a misfit is told in our words."""
+    advice = "if it is a group of replicates, take one with tree_take(policy, 0)"
+    try:
+        command, _ = jax.eval_shape(
+            lambda obs: policy(obs, policy.initial_carry(), key=jax.random.key(0)), obs
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"policy does not take an observation of shape {obs.shape} ({error}); {advice}"
+        ) from error
+    if command.shape != command_shape:
+        raise ValueError(
+            f"policy must return a command of shape {command_shape}, got {command.shape}; {advice}"
+        )

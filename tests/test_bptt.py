@@ -9,8 +9,16 @@ import numpy as np
 import optax
 import pytest
 
-from agents import BPTTConfig, GRUPolicy, TrainingError, train
-from agents.bptt import Problem, adam_with_cosine_decay, init_state, objective, update, update_many
+from agents import BPTTConfig, GRUPolicy, TrainingError, train, train_replicates
+from agents.bptt import (
+    Problem,
+    adam_with_cosine_decay,
+    init_state,
+    objective,
+    select_trainable,
+    update,
+    update_many,
+)
 from fbx_env import make
 
 SMALL = BPTTConfig(n_batches=12, batch_size=4, log_step=5)
@@ -35,8 +43,9 @@ def test_training_brings_the_loss_down_a_hundredfold(key):
 
 def test_a_scan_of_updates_is_the_updates_one_by_one(experiment, policy, key):
     optimizer = adam_with_cosine_decay(SMALL)
-    problem = Problem(*experiment, 1e-5)
-    state = start = init_state(policy, optimizer, key)
+    everything = select_trainable(policy, None)
+    problem = Problem(*experiment, 1e-5, everything)
+    state = start = init_state(policy, everything, optimizer, key)
     totals = []
     for _ in range(3):
         state, report = eqx.filter_jit(update)(state, problem, optimizer, 4)
@@ -53,9 +62,11 @@ def test_a_scan_of_updates_is_the_updates_one_by_one(experiment, policy, key):
 
 def test_one_update_is_plain_gradient_descent_on_fresh_trials(experiment, policy, key):
     env, params = experiment
-    problem = Problem(env, params, 1e-5)
+    everything = select_trainable(policy, None)
+    problem = Problem(env, params, 1e-5, everything)
     optimizer = optax.sgd(0.1)
-    after, report = update(init_state(policy, optimizer, key), problem, optimizer, 4)
+    start = init_state(policy, everything, optimizer, key)
+    after, report = update(start, problem, optimizer, 4)
     key_trials, key_noise = jax.random.split(jax.random.fold_in(key, 0))
     trials = jax.vmap(params.task.sample)(jax.random.split(key_trials, 4))
     (total, terms), gradient = eqx.filter_value_and_grad(objective, has_aux=True)(
@@ -153,12 +164,27 @@ def test_the_last_good_policy_is_the_one_before_the_fault(experiment, policy, ke
         train(policy, env, params, SMALL, key=key, optimizer=broken, write=None)
     assert len(error.value.history) == 3
     sound = optax.sgd(0.01)
-    expected = init_state(policy, sound, jax.random.split(key)[0])
+    everything = select_trainable(policy, None)
+    expected = init_state(policy, everything, sound, jax.random.split(key)[0])
+    problem = Problem(env, params, 1e-5, everything)
     for _ in range(2):
-        expected, _ = update(expected, Problem(env, params, 1e-5), sound, SMALL.batch_size)
+        expected, _ = update(expected, problem, sound, SMALL.batch_size)
     kept = error.value.policy
     for one, other in zip(jax.tree.leaves(kept), jax.tree.leaves(expected.policy), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_fault_in_one_replicate_is_named(experiment, key):
+    env, params = experiment
+    params = params.replace(loss=params.loss.with_weights(command=1e10))
+    policies = eqx.filter_vmap(lambda key: GRUPolicy(8, 2, 6, key=key))(jax.random.split(key, 3))
+    biases = jnp.zeros((3, 2)).at[1].set(1e15)
+    policies = eqx.tree_at(lambda policy: policy.readout.bias, policies, biases)
+    with pytest.raises(
+        TrainingError, match="at iteration 0: the loss term command of replicate 1 is not finite"
+    ) as error:
+        train_replicates(policies, env, params, SMALL, keys=jax.random.split(key, 3), write=None)
+    assert eqx.tree_equal(error.value.policy, policies)
 
 
 @pytest.mark.parametrize(

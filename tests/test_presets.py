@@ -1,0 +1,232 @@
+"""Pairings: what a reader of the tutorial does, and what can go wrong."""
+
+import re
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import fbx_env
+from agents import BPTTConfig, point_mass_nn_simple_reaches, train
+from fbx_env import LossTerm, tree_take
+
+SHORT = {"n_batches": 8, "batch_size": 4, "log_step": 4, "write": None}
+
+
+@pytest.fixture
+def context(key):
+    return point_mass_nn_simple_reaches(n_steps=11, hidden_size=6, key=key)
+
+
+@pytest.fixture
+def replicates(key):
+    return point_mass_nn_simple_reaches(3, n_steps=11, hidden_size=6, key=key)
+
+
+class Jerk(LossTerm):
+    """Squared rate of change of the force."""
+
+    name = "jerk"
+
+    def cost(self, transition):
+        rate = (transition.force - transition.previous_force) / transition.dt
+        return jnp.sum(jnp.square(rate))
+
+
+def test_the_pairing_is_what_its_arguments_say(key):
+    context = point_mass_nn_simple_reaches(
+        n_steps=21,
+        dt=0.1,
+        mass=2.0,
+        workspace=((0.0, 0.0), (0.5, 0.25)),
+        encoding_size=4,
+        hidden_size=7,
+        hidden_type="lstm",
+        feedback_delay_steps=2,
+        eval_grid_n=2,
+        eval_n_directions=3,
+        key=key,
+    )
+    params = context.task.params
+    assert params.max_steps_in_episode == 20
+    assert (float(params.dt), float(params.plant.mass)) == pytest.approx((0.1, 2.0))
+    assert (params.sensory.delay, params.motor.delay) == (2, 0)
+    assert context.model.encoder.out_features == 4
+    assert context.model.cell.hidden_size == 7
+    trajectory = context.task.eval(context.model, key=key)
+    assert trajectory.pos.shape == (2 * 2 * 3, 21, 2)
+    assert trajectory.activity.shape == (12, 20, 7)
+    assert set(map(tuple, np.asarray(trajectory.trial.start))) == {
+        (x, y) for x in map(np.float32, (1 / 6, 1 / 3)) for y in map(np.float32, (1 / 12, 1 / 6))
+    }
+
+
+def test_training_leaves_the_untrained_model(context, key):
+    before = jax.tree.map(jnp.copy, context.model)
+    model, history = context.train(**SHORT, key=key)
+    assert eqx.tree_equal(context.model, before)
+    assert not eqx.tree_equal(model, before)
+    assert len(history) == 8
+    config = BPTTConfig(n_batches=8, batch_size=4, log_step=4)
+    task = context.task
+    same, _ = train(before, task.env, task.params, config, key=key, write=None)
+    assert eqx.tree_equal(model, same)
+
+
+def test_old_keys_train_like_new_ones(key):
+    """A ``PRNGKey`` and the key that wraps it are the same key."""
+    old = jax.random.key_data(key)
+    models = [
+        point_mass_nn_simple_reaches(2, n_steps=5, hidden_size=3, key=k).train(**SHORT, key=k)[0]
+        for k in (key, old)
+    ]
+    assert eqx.tree_equal(*models)
+
+
+@pytest.mark.parametrize(
+    "where", [lambda model: model.readout, lambda model: (model.readout.weight, model.cell.bias)]
+)
+@pytest.mark.parametrize("n_replicates", [1, 2])
+def test_only_the_selected_part_learns(n_replicates, where, key):
+    context = point_mass_nn_simple_reaches(
+        n_replicates, n_steps=11, hidden_size=6, where_train=where, key=key
+    )
+    model, _ = context.train(**SHORT, key=key)
+    chosen = {id(leaf) for leaf in jax.tree.leaves(where(context.model))}
+    before, after = jax.tree.leaves(context.model), jax.tree.leaves(model)
+    assert len(before) == len(after)
+    for old, new in zip(before, after, strict=True):
+        assert np.array_equal(old, new) == (id(old) not in chosen)
+
+
+def test_validation_losses_are_those_of_eval(context, key):
+    model, history = context.train(**SHORT, key=key)
+    trajectory, losses = context.task.eval_with_loss(model, key=key)
+    for term in (*history.terms, "total"):
+        np.testing.assert_allclose(losses[term], history[f"validation_{term}"][-1], rtol=1e-5)
+    squares = jnp.square(trajectory.activity).sum((-2, -1)).mean()
+    np.testing.assert_allclose(losses["hidden"], 1e-5 * squares, rtol=1e-6)
+    others = context.task.params.task.validation_trials(n_directions=4)
+    assert context.task.eval(model, key=key, trials=others).pos.shape == (4, 11, 2)
+
+
+def test_weights_and_terms_can_be_changed(context, key):
+    task = context.task.with_weights(command=1e-3, hidden=0.0)
+    assert task.weights == {"position": 1, "final_velocity": 1, "command": 1e-3, "hidden": 0}
+    assert context.task.weights["command"] == 1e-5
+    task = task.with_loss(task.loss.without("final_velocity") + 1e-4 * Jerk())
+    assert list(task.weights) == ["position", "command", "jerk", "hidden"]
+    _, history = context.replace(task=task).train(**SHORT, key=key)
+    assert history.terms == ("position", "command", "jerk", "hidden")
+    assert not history["training_hidden"].any()
+    trajectory, losses = task.eval_with_loss(context.model, key=key)
+    steps = np.diff(np.asarray(trajectory.force), axis=1, prepend=0) / 0.05
+    np.testing.assert_allclose(losses["jerk"], 1e-4 * np.square(steps).sum() / 7, rtol=1e-4)
+
+
+def test_replicates_begin_and_train_differently(replicates, key):
+    models, history = replicates.train(**SHORT, key=key)
+    assert history.n_replicates == 3
+    assert history["training_total"].shape == (8, 3)
+    assert history["learning_rate"].shape == (8,)
+    assert len(set(history["training_total"][0].tolist())) == 3
+    task = replicates.task
+    together = task.eval_replicates(models, key=key)
+    assert together.pos.shape == (3, 7, 11, 2)
+    for index in range(3):
+        trajectory, losses = task.eval_with_loss(tree_take(models, index), key=key)
+        np.testing.assert_allclose(trajectory.pos, together.pos[index], atol=1e-6)
+        last = history.replicate(index)["validation_total"][-1]
+        np.testing.assert_allclose(losses["total"], last, rtol=1e-5)
+
+
+def test_shared_trials_are_the_same_for_every_replicate(replicates, key):
+    """Copies of one model stay copies if, and only if, they see the same trials."""
+    one = tree_take(replicates.model, 0)
+    copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), one)
+    context = replicates.replace(model=copies)
+    _, shared = context.train(**SHORT, key=key, shared_trials=True)
+    first = shared.replicate(0)["training_total"]
+    np.testing.assert_array_equal(shared["training_total"].T, [first] * 3)
+    _, different = context.train(**SHORT, key=key)
+    assert len(set(different["training_total"][0].tolist())) == 3
+
+
+@pytest.mark.slow
+def test_a_replicate_alone_follows_the_losses_it_has_in_the_group(key, double_precision):
+    """Over a hundred updates of the pairing itself; in double precision rounding stays small."""
+    context = point_mass_nn_simple_reaches(3, hidden_size=20, key=key)
+    settings = {"n_batches": 100, "batch_size": 8, "write": None}
+    _, group = context.train(**settings, key=key)
+    alone = context.replace(model=tree_take(context.model, 2), n_replicates=1)
+    _, history = alone.train(**settings, key=jax.random.split(key, 3)[2])
+    for name, values in group.replicate(2).columns.items():
+        if name != "seconds":
+            np.testing.assert_allclose(history[name], values, rtol=1e-6, err_msg=name)
+
+
+def test_a_custom_cell_is_named_or_given(key):
+    context = point_mass_nn_simple_reaches(
+        2, n_steps=6, hidden_size=5, hidden_type=eqx.nn.GRUCell, key=key
+    )
+    named = point_mass_nn_simple_reaches(2, n_steps=6, hidden_size=5, key=key)
+    assert eqx.tree_equal(context.model.cell, named.model.cell)
+    _, history = context.train(**SHORT, key=key)
+    _, same = named.train(**SHORT, key=key)
+    np.testing.assert_array_equal(history["training_total"], same["training_total"])
+
+
+def test_another_optimizer(context, key):
+    model, history = context.train(**SHORT, key=key, optimizer=optax.set_to_zero())
+    assert eqx.tree_equal(model, context.model)
+    assert np.isnan(history["learning_rate"]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_replicates": 0}, "n_replicates must be at least 1, got 0"),
+        ({"n_steps": 1}, "n_steps must be at least 2, got 1"),
+        ({"mass": 0}, "mass must be finite and greater than 0, got 0"),
+        (
+            {"where_train": lambda model: ()},
+            "where_train selects nothing that can learn; there are",
+        ),
+        ({"where_train": lambda model: model.encoder}, "selects nothing that can learn"),
+        (
+            {"where_train": lambda model: model.decoder},
+            "no attribute 'decoder'; what can learn: .*cell.weight_hh",
+        ),
+        ({"hidden_type": "gro"}, "unknown hidden_type 'gro'; there are gru, lstm, rnn, mlp"),
+        (
+            {"hidden_type": eqx.nn.LSTMCell},
+            "a cell must take inputs and hidden activity: too many values",
+        ),
+        ({"eval_n_directions": 0}, "n_directions must be at least 1, got 0"),
+        ({"feedback_delay_steps": -1}, "sensory delay must be at least 0, got -1"),
+    ],
+)
+def test_mistakes_in_the_pairing_are_named(arguments, message, key):
+    with pytest.raises(ValueError, match=message):
+        point_mass_nn_simple_reaches(**arguments, key=key)
+
+
+def test_mistakes_in_training_and_evaluation_are_named(context, replicates, key):
+    with pytest.raises(TypeError, match="no training setting 'batches'; there are n_batches, "):
+        context.train(batches=3, key=key)
+    with pytest.raises(TypeError, match=re.escape("set it with task.with_weights(hidden=...)")):
+        context.train(hidden_weight=0.0, key=key)
+    with pytest.raises(ValueError, match="learning_rate is the default optimiser's"):
+        context.train(learning_rate=0.1, optimizer=optax.sgd(0.1), key=key)
+    with pytest.raises(ValueError, match="no loss term 'comand'; there are position, "):
+        context.task.with_weights(comand=1.0)
+    with pytest.raises(ValueError, match=re.escape("take one with tree_take(policy, 0)")):
+        context.task.eval(replicates.model, key=key)
+    with pytest.raises(ValueError, match="policies must have a leading axis of 2 entries"):
+        replicates.replace(n_replicates=2).train(**SHORT, key=key)
+    _, params = fbx_env.make(time_in_observation=True)
+    with pytest.raises(ValueError, match=r"policy does not take an observation of shape \(9,\)"):
+        context.replace(task=context.task.replace(params=params)).train(**SHORT, key=key)
