@@ -8,7 +8,9 @@ from agents.checkpoints import load_model as load_model
 from agents.checkpoints import save_model as save_model
 from agents.evaluation import evaluate as evaluate
 from agents.history import History as History
-from agents.lqr import optimal_reaches as optimal_reaches
+from agents.lqr import OptimalPolicy as OptimalPolicy
+from agents.lqr import expected_loss as expected_loss
+from agents.lqr import optimal_loss as optimal_loss
 from agents.policies import CustomCellPolicy as CustomCellPolicy
 from agents.policies import GRUPolicy as GRUPolicy
 from agents.policies import LSTMPolicy as LSTMPolicy

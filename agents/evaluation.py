@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from agents.bptt import losses_by_term
-from agents.lqr import optimal_reaches
+from agents.lqr import optimal_loss
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, rollout
 
 
@@ -35,7 +35,8 @@ def evaluate(
         Metrics, and the trajectories they were computed from. The metrics: ``losses`` by term with
         their ``total`` and ``environment`` (the total without ``hidden``); ``optimum`` by term and
         ``ratio_to_optimum`` of the environment's terms, or ``no_optimum``, the reason why there is
-        none; means over trials of ``endpoint_error`` [m] and ``peak_speed`` [m/s].
+        none; means over trials of ``endpoint_error`` [m] and ``peak_speed`` [m/s]. With noise the
+        optimum is an expectation, and the losses of a few trials can be below it.
     """
     trajectory = rollout(env, params, policy, trials, key)
     terms = {name: float(loss) for name, loss in losses_by_term(trajectory, hidden_weight).items()}
@@ -48,7 +49,7 @@ def evaluate(
         "peak_speed": float(jnp.linalg.norm(trajectory.vel, axis=-1).max(axis=-1).mean()),
     }
     try:
-        optimum = optimal_reaches(params, trials)
+        optimum = optimal_loss(params, trials)
     except ValueError as reason:
         return {**metrics, "no_optimum": str(reason)}, trajectory
     if optimum.total == 0:

@@ -105,7 +105,7 @@ class MotorChannel(Component):
 
 
 def _noise(name: str, std: Scalar | None) -> Float[Array, ""] | None:
-    if std is None or (std == 0 and isinstance(std, int | float) and not isinstance(std, bool)):
+    if std is None or (isinstance(std, int | float) and not isinstance(std, bool) and std == 0):
         return None
     return checks.real(name, std, at_least=0)
 

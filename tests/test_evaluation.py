@@ -37,10 +37,10 @@ def test_one_trial_is_judged_like_a_batch_of_one(trained, key):
 
 
 def test_without_an_optimum_the_reason_is_given(trained, key):
-    env, params = make(motor_noise=0.1)
+    env, params = make(signal_noise=0.1)
     trials = Trial(jnp.zeros((2, 2)), jnp.ones((2, 2)))
     metrics, _ = evaluate(trained.policy(), env, params, trials, key=key)
-    assert "motor noise" in metrics["no_optimum"]
+    assert "signal-dependent noise" in metrics["no_optimum"]
     assert "ratio_to_optimum" not in metrics
 
 

@@ -1,13 +1,55 @@
 """The exact optimum against the known numbers and against brute force."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import optimal_reaches
-from fbx_env import Trial, make
+from agents import OptimalPolicy, evaluate, expected_loss, optimal_loss
+from agents.lqr import filter_gains, linear_quadratic, regulator_gains
+from fbx_env import LossTerm, PointMass, SimpleReaches, Trial, make, rollout
 from fbx_env.losses import reach_loss
+
+NOISY = {
+    "motor noise": {"motor_noise": 0.1},
+    "motor noise and delays": {"motor_noise": 0.1, "motor_delay": 1, "sensory_delay": 2},
+    "sensory noise": {"sensory_noise": 0.02},
+    "both, delays, a heavy damped mass": {
+        "motor_noise": 0.2,
+        "sensory_noise": 0.03,
+        "mass": 1.5,
+        "damping": 0.5,
+        "motor_delay": 2,
+        "sensory_delay": 3,
+        "max_steps_in_episode": 60,
+    },
+}
+
+
+class Jerk(LossTerm):
+    """A term the optimum is not known for."""
+
+    name = "jerk"
+
+    def cost(self, transition):
+        return jnp.sum(jnp.square(transition.force - transition.previous_force))
+
+
+class HeavyMass(PointMass):
+    """A plant that could be anything."""
+
+
+class CentreOut(SimpleReaches):
+    """A task that could be anything."""
+
+
+def draw(params, key, n_trials, start=None):
+    trials = jax.vmap(params.task.sample)(jax.random.split(key, n_trials))
+    if start is None:
+        return trials
+    return trials.replace(start=jnp.broadcast_to(jnp.asarray(start), (n_trials, 2)))
 
 
 @pytest.mark.parametrize(
@@ -15,34 +57,35 @@ from fbx_env.losses import reach_loss
 )
 def test_known_optima_to_six_digits(motor_delay, total):
     _, params = make(motor_delay=motor_delay)
-    optimum = optimal_reaches(params, params.task.validation_trials())
+    optimum = optimal_loss(params, params.task.validation_trials())
     assert f"{optimum.total:.6e}" == f"{total:.6e}"
 
 
 def test_known_terms_and_force():
     _, params = make()
-    optimum = optimal_reaches(params, params.task.validation_trials())
+    optimum = optimal_loss(params, params.task.validation_trials())
     assert optimum.losses["position"] == pytest.approx(4.18e-5, rel=1e-3)
     assert optimum.losses["command"] == pytest.approx(9.57e-5, rel=1e-3)
     assert optimum.losses["final_velocity"] == pytest.approx(0, abs=1e-12)
     assert optimum.peak_force == pytest.approx(1.05, abs=0.005)
-    diagonal = optimal_reaches(params, Trial((-1, -1), (1, 1)))
+    diagonal = optimal_loss(params, Trial((-1, -1), (1, 1)))
     assert np.sqrt(2) * diagonal.peak_force == pytest.approx(5.9, abs=0.05)
 
 
 def test_the_optimum_scales_with_the_squared_distance():
     _, params = make()
     # E|goal - start|^2 over the default workspace is 4/3, on validation trials it is 1/4.
-    validation = optimal_reaches(params, params.task.validation_trials()).total
+    validation = optimal_loss(params, params.task.validation_trials()).total
     assert validation * (4 / 3) / 0.25 == pytest.approx(7.333146e-4, rel=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_agrees_with_least_squares_over_all_commands(seed):
+@pytest.mark.parametrize("seed", range(20))
+def test_agrees_with_a_quadratic_programme_over_all_commands(seed):
     """The loss is a sum of squares of an affine function of the commands: solve that directly."""
     rng = np.random.default_rng(seed)
-    n_steps, delay = 12, int(rng.integers(0, 4))
-    mass, damping, dt = rng.uniform(0.5, 3), rng.uniform(0, 2), rng.uniform(0.05, 0.2)
+    n_steps, delay = int(rng.integers(6, 60)), int(rng.integers(0, 5))
+    mass, damping, dt = rng.uniform(0.5, 3), rng.uniform(0, 2), rng.uniform(0.02, 0.2)
+    exponent = rng.uniform(0, 8)
     weights = dict(
         zip(("position", "final_velocity", "command"), 10 ** rng.uniform(-3, 1, 3), strict=True)
     )
@@ -51,22 +94,19 @@ def test_agrees_with_least_squares_over_all_commands(seed):
         damping=damping,
         dt=dt,
         motor_delay=delay,
+        sensory_delay=int(rng.integers(0, 5)),
         loss_weights=weights,
         max_steps_in_episode=n_steps,
         max_force=1e6,
-        time_exponent=2.0,
+        time_exponent=exponent,
     )
-    error, velocity = np.zeros(n_steps + 1), 0.0
-    response = np.zeros((n_steps + 1, n_steps))
-    speed = np.zeros(n_steps)
-    error[0] = -0.7
+    response, speed = np.zeros((n_steps + 1, n_steps)), np.zeros(n_steps)
     for step in range(n_steps):
-        error[step + 1] = error[step] + dt * velocity
         response[step + 1] = response[step] + dt * speed
         speed = speed * (1 - dt * damping / mass)
         if step >= delay:
             speed[step - delay] += dt / mass
-    root = np.sqrt(weights["position"]) * (np.arange(1, n_steps + 1) / n_steps)
+    root = np.sqrt(weights["position"] * (np.arange(1, n_steps + 1) / n_steps) ** exponent)
     rows = np.vstack(
         [
             root[:, None] * response[1:],
@@ -74,26 +114,188 @@ def test_agrees_with_least_squares_over_all_commands(seed):
             np.sqrt(weights["command"]) * np.eye(n_steps),
         ]
     )
-    offset = np.concatenate([root * error[1:], np.zeros(1 + n_steps)])
+    distance = rng.uniform(-1, 1, 2)
+    offset = np.concatenate([-root, np.zeros(1 + n_steps)])[:, None] * distance
     solution = np.linalg.lstsq(rows, -offset, rcond=None)[0]
     best = np.sum((rows @ solution + offset) ** 2)
-    assert optimal_reaches(params, Trial((0, 0), (0.7, 0))).total == pytest.approx(best, rel=1e-6)
+    optimum = optimal_loss(params, Trial((0, 0), distance))
+    assert optimum.total == pytest.approx(best, rel=2e-6)
+    assert optimum.peak_force == pytest.approx(np.abs(solution).max(), rel=1e-5)
+
+
+@pytest.mark.parametrize("sensory_delay", [0, 3])
+@pytest.mark.parametrize("motor_delay", [0, 1, 2])
+def test_the_policy_reaches_the_optimum(motor_delay, sensory_delay, key):
+    env, params = make(motor_delay=motor_delay, sensory_delay=sensory_delay, damping=0.3)
+    trials = draw(params, key, 20)
+    metrics, trajectory = evaluate(OptimalPolicy(params), env, params, trials, key=key)
+    optimum = optimal_loss(params, trials)
+    for term, loss in optimum.losses.items():
+        assert metrics["losses"][term] == pytest.approx(loss, rel=1e-4, abs=1e-9)
+    assert metrics["losses"]["hidden"] == 0
+    assert metrics["ratio_to_optimum"] == pytest.approx(1, abs=1e-4)
+    assert np.abs(trajectory.command).max() == pytest.approx(optimum.peak_force, rel=1e-4)
+
+
+def test_time_in_the_observation_changes_nothing(key):
+    env, params = make(time_in_observation=True, motor_delay=1)
+    metrics, _ = evaluate(
+        OptimalPolicy(params), env, params, params.task.validation_trials(), key=key
+    )
+    assert metrics["losses"]["environment"] == pytest.approx(1.498705e-4, rel=1e-5)
+
+
+def test_no_trained_agent_is_below_it(reference, key):
+    env, params = reference.params()
+    trials = draw(params, key, 100)
+    metrics, _ = evaluate(reference.policy(), env, params, trials, key=key)
+    assert metrics["ratio_to_optimum"] > 1.5
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_with_noise_the_closed_form_is_the_mean_of_simulated_trials(name, key):
+    start = (0.2, -0.1)
+    env, params = make(**NOISY[name])
+    policy = OptimalPolicy(params, start)
+    simulated, expected = [], []
+    for key_batch in jax.random.split(key, 4):
+        trials = draw(params, key_batch, 5000, start)
+        trajectory = rollout(env, params, policy, trials, key_batch)
+        simulated.append(
+            {term: float(loss.sum(-1).mean()) for term, loss in trajectory.losses.items()}
+        )
+        expected.append(optimal_loss(params, trials).losses)
+    for term in params.loss.names:
+        seen, meant = (np.mean([one[term] for one in all]) for all in (simulated, expected))
+        assert seen == pytest.approx(meant, rel=0.02), term
+    total, expected_total = (sum(sum(one.values()) for one in all) for all in (simulated, expected))
+    assert total == pytest.approx(expected_total, rel=0.01)
+
+
+def test_a_start_that_is_only_sensed_costs_what_the_closed_form_says(key):
+    workspace = ((-0.5, -0.1), (0.7, 0.3))
+    env, params = make(sensory_noise=0.1, sensory_delay=1, workspace=workspace)
+    policy = OptimalPolicy(params)
+    simulated, expected = [], []
+    for key_batch in jax.random.split(key, 4):
+        trials = draw(params, key_batch, 20_000)
+        rewards = rollout(env, params, policy, trials, key_batch).reward
+        simulated.append(-float(rewards.sum(-1).mean()))
+        expected.append(expected_loss(params, trials).total)
+    assert np.mean(simulated) == pytest.approx(np.mean(expected), rel=0.01)
+    assert expected[-1] > 1.1 * optimal_loss(params, trials).total
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_with_noise_the_closed_form_is_the_textbooks(name):
+    """Bertsekas, section 5.2: the cost of control, and that of estimation, from both recursions."""
+    _, params = make(**NOISY[name])
+    trial = Trial((0.1, 0.2), (0.4, -0.3))
+    problem = linear_quadratic(params)
+    a, b, h = problem.transition, problem.command_input, problem.sensing
+    motor = problem.motor_std**2 * np.outer(problem.noise_input, problem.noise_input)
+    sensory = problem.sensory_std**2 * np.eye(2)
+    gains, corrections = regulator_gains(problem), filter_gains(problem, 0.0)
+    covariances, covariance = [], np.zeros_like(a)
+    for correction in corrections:
+        # The covariance after sensing in its plain form.
+        covariances.append(covariance - correction @ h @ covariance)
+        covariance = a @ covariances[-1] @ a.T + motor
+    value, constant = np.zeros_like(a), 0.0
+    value[1, 1] = problem.final_velocity_weight
+    for gain, weight, uncertainty in zip(
+        *(gains[::-1], problem.position_weights[::-1], covariances[::-1]), strict=True
+    ):
+        value[0, 0] += weight
+        curvature = problem.command_weight + b @ value @ b
+        constant += np.trace(value @ motor) + curvature * gain @ uncertainty @ gain
+        value = a.T @ value @ a - curvature * np.outer(gain, gain)
+    errors = np.asarray(trial.start, np.float64) - np.asarray(trial.goal, np.float64)
+    states = np.outer(problem.start, errors)
+    best = np.trace(states.T @ value @ states) + 2 * constant
+    assert optimal_loss(params, trial).total == pytest.approx(best, rel=1e-6)
+    assert problem.motor_std or np.any(sensory)
+
+
+def test_the_filter_is_the_conditional_mean_of_the_state():
+    """Estimates equal those of one regression on everything that was sensed."""
+    _, params = make(motor_noise=0.3, sensory_noise=0.05, sensory_delay=2, max_steps_in_episode=8)
+    problem = linear_quadratic(params)
+    size, n_steps = problem.size, problem.n_steps
+    # Every random number: the start, then a motor and two sensory ones a step.
+    n_random = 1 + 3 * n_steps
+    state = np.zeros((size, n_random))
+    state[:, 0] = np.sqrt(0.25) * problem.start
+    estimate, sensed = np.zeros((size, n_random)), []
+    for step, gain in enumerate(filter_gains(problem, 0.25)):
+        measured = problem.sensing @ state
+        measured[:, 2 + 3 * step : 4 + 3 * step] += problem.sensory_std * np.eye(2)
+        sensed.append(measured)
+        estimate = estimate + gain @ (measured - problem.sensing @ estimate)
+        everything = np.concatenate(sensed)
+        regression = np.linalg.lstsq(everything.T, state.T, rcond=None)[0].T
+        np.testing.assert_allclose(estimate, regression @ everything, atol=1e-10)
+        state = problem.transition @ state
+        state[:, 1 + 3 * step] += problem.motor_std * problem.noise_input
+        estimate = problem.transition @ estimate
+
+
+def test_noise_makes_reaching_more_costly_and_vanishing_noise_costs_nothing():
+    _, quiet = make()
+    trials = quiet.task.validation_trials()
+    best = optimal_loss(quiet, trials).total
+    totals = []
+    for std in (1e-9, 0.01, 0.03):
+        _, params = make(motor_noise=std, sensory_noise=std, sensory_delay=1)
+        totals.append(optimal_loss(params, trials).total)
+    assert totals[0] == pytest.approx(best, rel=1e-6)
+    assert totals[0] < totals[1] < totals[2]
+    _, params = make(motor_noise=jnp.array(0.0), signal_noise=jnp.array(0.0))
+    assert optimal_loss(params, trials).total == best
 
 
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        ({"motor_noise": 0.1}, "here there is motor noise"),
-        ({"sensory_noise": jnp.array(0.1)}, "here there is sensory noise"),
+        ({"signal_noise": 0.1}, "here there is signal-dependent noise"),
+        ({"signal_noise": jnp.array(0.1)}, "here there is signal-dependent noise"),
         ({"max_force": 1.0}, "these trials want 1.05 N, max_force is 1 N"),
+        (
+            {"max_force": 1.1, "motor_noise": 0.5},
+            "these trials want 3.57 N (mean and 6 standard deviations), max_force is 1.1 N",
+        ),
+        ({"plant": HeavyMass()}, "here there is the plant HeavyMass"),
+        ({"task": CentreOut()}, "here there is the task CentreOut"),
+        ({"loss": reach_loss() + Jerk()}, "here there is the loss term jerk"),
+        ({"mass": jnp.ones(2)}, "these params hold several"),
+        ({"sensory_noise": jnp.ones(2)}, "these params hold several"),
         ({"loss_weights": {"command": 0.0}}, "a loss without command cost"),
         ({"loss": reach_loss().without("command")}, "a loss without command cost"),
     ],
 )
 def test_where_it_is_not_exact_it_says_so(overrides, reason):
     _, params = make(**overrides)
-    with pytest.raises(ValueError, match=reason):
-        optimal_reaches(params, params.task.validation_trials())
+    trials = SimpleReaches().validation_trials()
+    for ask in (optimal_loss, expected_loss):
+        with pytest.raises(ValueError, match=re.escape(reason)):
+            ask(params, trials)
+    if "max_force" not in overrides:
+        with pytest.raises(ValueError, match=re.escape(reason)):
+            OptimalPolicy(params)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ((0.0, 0.0, 0.0), "start must have shape (2,)"),
+        (np.zeros((3, 2)), "start must be one point, of shape (2,), got shape (3, 2)"),
+        ((0.0, np.nan), "start must be finite"),
+    ],
+)
+def test_a_start_is_one_point(start, message):
+    _, params = make(sensory_noise=0.1)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        OptimalPolicy(params, start)
 
 
 def test_no_commands_beat_it(key):
@@ -108,7 +310,7 @@ def test_no_commands_beat_it(key):
         )
         return -rewards.sum()
 
-    best = optimal_reaches(params, trial).total
+    best = optimal_loss(params, trial).total
     hessian = jax.hessian(loss)(jnp.zeros((20, 2))).reshape(40, 40)
     newton = -jnp.linalg.solve(hessian, jax.grad(loss)(jnp.zeros((20, 2))).ravel())
     reached = float(loss(newton.reshape(20, 2)))
