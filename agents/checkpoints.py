@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from agents.files import replacing, write_whole
 from agents.lqr import exact
 from agents.policies import POLICIES, NetworkPolicy, RNNPolicy, count_replicates
 from fbx_env import Component, ReachParams
@@ -41,9 +42,10 @@ def save_model(folder: Path | str, policy: NetworkPolicy, params: ReachParams) -
         jax.tree_util.keystr(path): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(policy, eqx.is_array))
     }
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
-    with (folder / ARRAYS).open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    with replacing(folder / ARRAYS) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    # The description comes last: without it, the folder holds no model.
+    write_whole(folder / DESCRIPTION, json.dumps(description, indent=2) + "\n")
 
 
 def load_model(folder: Path | str) -> tuple[NetworkPolicy, ReachParams]:
