@@ -13,7 +13,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.passive_env_checker import env_reset_passive_checker, env_step_passive_checker
 
-from fbx_env import PointMass, ReachEnv, ReachGymEnv, ReachParams, Trial, make
+from fbx_env import PointMass, ReachEnv, ReachGymEnv, ReachParams, make
 
 NOISY = {
     "sensory_delay": 2,
@@ -276,4 +276,3 @@ def test_params_and_components_of_ones_own_go_through_make():
     assert ReachGymEnv.metadata["render_fps"] == 20
     assert env.action_space == gymnasium.spaces.Box(-10, 10, (2,), np.float32)
     assert ReachEnv().observation_space(env.unwrapped.params).shape == env.observation_space.shape
-    assert Trial is not None
