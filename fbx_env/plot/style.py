@@ -75,7 +75,7 @@ def equal_aspect(ax: Axes) -> None:
     both_shared = all(len(siblings) > 1 for siblings in shared)
     ax.set_aspect("equal", adjustable="box" if both_shared else "datalim")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     # Four decimals would run into each other: a common power of ten instead.
     ax.ticklabel_format(scilimits=(-2, 4), useMathText=True)
 
