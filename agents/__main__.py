@@ -191,7 +191,7 @@ class Plot:
     grid_n: int = 1
     """Starts along each axis of the workspace."""
     n_directions: int = 7
-    """Goals around each start."""
+    """Goals around each start, at least 3."""
     seed: int = 0
     """For noise, and for the units and trials that are shown."""
 
@@ -206,7 +206,8 @@ class Plot:
         )
         if n_replicates is not None:
             policy, untrained = (tree_take(each, index) for each in (policy, untrained))
-        trials = params.task.validation_trials(self.grid_n, self.n_directions)
+        n_directions = checks.whole("n_directions", self.n_directions, at_least=3)
+        trials = params.task.validation_trials(self.grid_n, n_directions)
         trained, before = (
             rollout(ReachEnv(), params, each, trials, key_rollout) for each in (policy, untrained)
         )
