@@ -7,6 +7,7 @@ from agents.bptt import train_replicates as train_replicates
 from agents.checkpoints import load_model as load_model
 from agents.checkpoints import save_model as save_model
 from agents.evaluation import evaluate as evaluate
+from agents.evaluation import evaluate_replicates as evaluate_replicates
 from agents.history import History as History
 from agents.lqr import OptimalPolicy as OptimalPolicy
 from agents.lqr import expected_loss as expected_loss

@@ -10,9 +10,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import PRNGKeyArray
 
 from agents.lqr import exact
-from agents.policies import POLICIES, NetworkPolicy, RNNPolicy
+from agents.policies import POLICIES, NetworkPolicy, RNNPolicy, count_replicates
 from fbx_env import Component, ReachParams
 
 FORMAT = "fbx-env model 1"
@@ -24,7 +25,7 @@ def save_model(folder: Path | str, policy: NetworkPolicy, params: ReachParams) -
 
     Args:
         folder: an existing folder.
-        policy: one of the policies of ``agents``.
+        policy: one of the policies of ``agents``, or replicates of it in one pytree.
         params: the experiment it was trained in.
 
     Raises:
@@ -52,7 +53,7 @@ def load_model(folder: Path | str) -> tuple[NetworkPolicy, ReachParams]:
         folder: a run's folder.
 
     Returns:
-        The policy, and the params it was trained with.
+        The policy, or replicates in one pytree, and the params it was trained with.
 
     Raises:
         ValueError: if the folder holds no model, or one that cannot be read.
@@ -67,9 +68,7 @@ def load_model(folder: Path | str) -> tuple[NetworkPolicy, ReachParams]:
         description = json.loads((folder / DESCRIPTION).read_text())
         if description["format"] != FORMAT:
             raise ValueError(f"its format is {description['format']!r}, not {FORMAT!r}")
-        arguments = dict(description["policy"])
-        make: Any = POLICIES[arguments.pop("hidden_type")]
-        template = eqx.filter_eval_shape(make, **arguments, key=jax.random.key(0))
+        template = _template(**description["policy"])
         params = _rebuild_component(description["params"])
         with (
             (folder / ARRAYS).open("rb") as file,
@@ -81,6 +80,19 @@ def load_model(folder: Path | str) -> tuple[NetworkPolicy, ReachParams]:
     except Exception as error:
         raise ValueError(f"the model in {folder} cannot be read: {error}") from error
     return policy, params
+
+
+def _template(hidden_type: str, n_replicates: int | None = None, **arguments: Any) -> Any:
+    """A policy with shapes instead of arrays."""
+
+    def make(key: PRNGKeyArray) -> Any:
+        policy: Any = POLICIES[hidden_type]
+        return policy(**arguments, key=key)
+
+    if n_replicates is None:
+        return eqx.filter_eval_shape(make, jax.random.key(0))
+    keys = jax.random.split(jax.random.key(0), n_replicates)
+    return eqx.filter_eval_shape(eqx.filter_vmap(make), keys)
 
 
 def _fitting(array: np.ndarray, expected: Any) -> jax.Array:
@@ -101,10 +113,11 @@ def _describe_policy(policy: NetworkPolicy) -> dict[str, Any]:
     encoder = policy.encoder
     return {
         "hidden_type": hidden_type,
-        "obs_size": weight.shape[1] if encoder is None else encoder.weight.shape[1],
-        "action_size": policy.readout.weight.shape[0],
-        "hidden_size": policy.readout.weight.shape[1],
-        "encoding_size": None if encoder is None else encoder.weight.shape[0],
+        "n_replicates": count_replicates(policy),
+        "obs_size": weight.shape[-1] if encoder is None else encoder.weight.shape[-1],
+        "action_size": policy.readout.weight.shape[-2],
+        "hidden_size": policy.readout.weight.shape[-1],
+        "encoding_size": None if encoder is None else encoder.weight.shape[-2],
         **({"leak": policy.cell.leak} if isinstance(policy, RNNPolicy) else {}),
     }
 

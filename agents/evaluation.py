@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from agents.bptt import losses_by_term
 from agents.lqr import optimal_loss
-from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, rollout
+from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, rollout, tree_take
 
 
 def evaluate(
@@ -59,3 +61,31 @@ def evaluate(
         "optimum": {**optimum.losses, "environment": optimum.total},
         "ratio_to_optimum": environment / optimum.total,
     }, trajectory
+
+
+def evaluate_replicates(
+    policies: Any,
+    env: ReachEnv,
+    params: ReachParams,
+    trials: Trial,
+    *,
+    hidden_weight: float = 1e-5,
+    key: PRNGKeyArray,
+) -> dict[str, Any]:
+    """Judge every replicate on the same trials with the same noise; arguments as of ``evaluate``.
+
+    Returns:
+        The metrics of ``evaluate``, as means over replicates, and ``replicates``, a list with the
+        metrics of each.
+    """
+    each = [
+        evaluate(
+            tree_take(policies, index), env, params, trials, hidden_weight=hidden_weight, key=key
+        )[0]
+        for index in range(len(policies.readout.weight))
+    ]
+    mean = jax.tree.map(
+        lambda first, *rest: first if isinstance(first, str) else float(np.mean([first, *rest])),
+        *each,
+    )
+    return {**mean, "replicates": each}

@@ -327,6 +327,12 @@ def make_policy(
     return policy(obs_size, action_size, hidden_size, encoding_size, key=key)
 
 
+def count_replicates(policy: NetworkPolicy) -> int | None:
+    """How many replicates are in this pytree; ``None`` for a single policy."""
+    shape = policy.readout.weight.shape
+    return shape[0] if len(shape) > 2 else None
+
+
 def _ends(
     obs_size: int,
     action_size: int,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from agents import RNNPolicy, load_model, make_policy, save_model
-from agents.policies import POLICIES
-from fbx_env import make, rollout
+from agents.policies import POLICIES, count_replicates
+from fbx_env import make, rollout, tree_take
 
 
 @pytest.mark.parametrize("encoding_size", [None, 4])
@@ -28,6 +28,18 @@ def test_round_trip_is_exact(kind, encoding_size, key, tmp_path):
         rollout(env, params, policy, trials, key).pos,
         rollout(env, loaded_params, loaded, trials, key).pos,
     )
+
+
+@pytest.mark.parametrize("kind", POLICIES)
+def test_replicates_come_back_together(kind, key, tmp_path):
+    policies = eqx.filter_vmap(lambda key: make_policy(kind, 8, 2, 5, 3, key=key))(
+        jax.random.split(key, 4)
+    )
+    save_model(tmp_path, policies, make()[1])
+    loaded, _ = load_model(tmp_path)
+    assert eqx.tree_equal(policies, loaded)
+    assert count_replicates(loaded) == 4
+    assert count_replicates(tree_take(loaded, 0)) is None
 
 
 def test_the_leak_is_kept(key, tmp_path):

@@ -1,11 +1,13 @@
 """Metrics against what they are made of."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import evaluate
-from fbx_env import Trial, make
+from agents import GRUPolicy, evaluate, evaluate_replicates
+from fbx_env import Trial, make, tree_take
 
 
 def test_metrics_of_a_recorded_network(trained, key):
@@ -48,3 +50,20 @@ def test_a_trial_that_asks_for_nothing_has_no_ratio(trained, key):
     env, params = trained.params()
     metrics, _ = evaluate(trained.policy(), env, params, Trial((0, 0), (0, 0)), key=key)
     assert metrics["no_optimum"] == "doing nothing costs nothing on these trials"
+
+
+def test_metrics_of_replicates_are_those_of_each_and_their_mean(key):
+    env, params = make(max_steps_in_episode=10)
+    policies = eqx.filter_vmap(lambda key: GRUPolicy(8, 2, 5, key=key))(jax.random.split(key, 3))
+    trials = params.task.validation_trials()
+    metrics = evaluate_replicates(policies, env, params, trials, key=key)
+    each = metrics["replicates"]
+    assert len(each) == 3
+    alone, _ = evaluate(tree_take(policies, 1), env, params, trials, key=key)
+    assert each[1] == alone
+    ratios = [one["ratio_to_optimum"] for one in each]
+    assert len(set(ratios)) == 3
+    assert metrics["ratio_to_optimum"] == pytest.approx(np.mean(ratios))
+    assert metrics["losses"]["total"] == pytest.approx(
+        np.mean([one["losses"]["total"] for one in each])
+    )
