@@ -53,7 +53,7 @@ def test_a_trial_that_asks_for_nothing_has_no_ratio(trained, key):
 
 
 def test_metrics_of_replicates_are_those_of_each_and_their_mean(key):
-    env, params = make(max_steps_in_episode=10)
+    env, params = make(max_steps_in_episode=50)
     policies = eqx.filter_vmap(lambda key: GRUPolicy(8, 2, 5, key=key))(jax.random.split(key, 3))
     trials = params.task.validation_trials()
     metrics = evaluate_replicates(policies, env, params, trials, key=key)

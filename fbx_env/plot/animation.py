@@ -1,0 +1,108 @@
+"""Reaches in motion."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fbx_env import checks, colors, records
+from fbx_env.plot import style
+from fbx_env.plot.reaches import draw_ends
+from fbx_env.rollout import Trajectory
+
+
+def animate_reaches(
+    trajectory: Trajectory,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    playback: float = 1.0,
+    frames_per_second: int = 20,
+) -> tuple[Figure, FuncAnimation]:
+    """Animate reaches on the plane, and save them as a GIF if there is a path.
+
+    The last frame stays for a second. No program but Python's own packages is needed.
+
+    Args:
+        trajectory: one trial, or a batch with one leading axis whose trials last equally long.
+        path: of the GIF, whose name ends in ``.gif``; it appears only once it is complete.
+        playback: how fast to play, as a multiple of real time.
+        frames_per_second: of the animation, at most 50, which is what viewers of GIFs can show.
+
+    Returns:
+        Figure and animation; keep the animation for as long as it shall play.
+
+    Raises:
+        TypeError: if ``trajectory`` is not a ``Trajectory``, or a number not a number.
+        ValueError: if it has more than one leading axis or trials of different durations, a number
+            is out of range, or the path does not end in ``.gif``.
+        FileNotFoundError: if the path is in a folder that does not exist.
+
+    Example:
+        >>> figure, animation = animate_reaches(trajectory, "reaches.gif")
+    """
+    reaches = records.reaches(trajectory)
+    time = reaches.time[0]
+    if not np.array_equal(reaches.time, np.broadcast_to(time, reaches.time.shape)):
+        raise ValueError("trajectory must have trials of the same times, got different ones")
+    playback = float(checks.real("playback", playback, above=0))
+    rate = checks.whole("frames_per_second", frames_per_second, at_least=1, at_most=50)
+    if path is not None and Path(path).suffix != ".gif":
+        raise ValueError(f"path must end in .gif, got {os.fspath(path)!r}")
+    if path is not None and not Path(path).parent.is_dir():
+        raise FileNotFoundError(f"path must be in a folder that exists, got {os.fspath(path)!r}")
+
+    figure, (ax,) = style.new_axes(1, 1, (3.6, 3.6))
+    draw_ends(ax, reaches.start, reaches.goal, reaches.direction)
+    shades = colors.cyclic(reaches.direction)
+    trails = [ax.plot([], [], color=color, lw=1.3)[0] for color in shades]
+    points = [ax.plot([], [], "o", color=color, ms=6, zorder=4)[0] for color in shades]
+    style.tidy(ax, xlabel="x [m]", ylabel="y [m]")
+    ax.set_title("0.0 s")
+    _fit(ax, np.concatenate([reaches.pos.reshape(-1, 2), reaches.goal, reaches.start]))
+
+    # The layout of the first frame holds for all: it need not be found again for each.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+    def draw(step: int) -> list[Artist]:
+        for trail, point, pos in zip(trails, points, reaches.pos, strict=True):
+            trail.set_data(*pos[: step + 1].T)
+            point.set_data(*pos[step : step + 1].T)
+        ax.set_title(f"{time[step]:.1f} s")
+        return [*trails, *points, ax.title]
+
+    n_frames = max(2, round(float(time[-1] - time[0]) / playback * rate) + 1)
+    steps = np.rint(np.linspace(0, len(time) - 1, n_frames)).astype(int).tolist()
+    still = rate * steps[-1:]
+    animation = FuncAnimation(figure, draw, frames=steps + still, interval=1000 / rate)
+    if path is not None:
+        _save(animation, Path(path), rate)
+    return figure, animation
+
+
+def _fit(ax: Axes, points: Float[np.ndarray, "n 2"]) -> None:
+    """Square limits around all points, so that nothing moves but the reaches."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    middle, half = (low + high) / 2, 0.58 * (high - low).max()
+    half = half or 1.0
+    ax.set(
+        xlim=(middle[0] - half, middle[0] + half),
+        ylim=(middle[1] - half, middle[1] + half),
+        aspect="equal",
+    )
+
+
+def _save(animation: FuncAnimation, path: Path, rate: int) -> None:
+    """Write a GIF beside its final place, then move it there in one step."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".animation-") as folder:
+        unfinished = Path(folder) / "unfinished.gif"
+        animation.save(unfinished, writer=PillowWriter(fps=rate), dpi=100)
+        unfinished.replace(path)

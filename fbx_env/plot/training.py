@@ -1,0 +1,108 @@
+"""Figures of training: losses over the updates."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fbx_env.colors import PALETTE
+from fbx_env.plot import style
+from fbx_env.records import LossCurve, LossHistory, loss_curve
+
+
+def loss_history(history: LossHistory, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draw the training loss over the updates, in total and by term, and the validation loss.
+
+    Of replicates, which were trained at once, the arithmetic mean is drawn, within a band from the
+    lowest to the highest. Terms then still add up to the total, which a geometric mean would break.
+
+    Args:
+        history: with ``terms`` and the columns ``iteration``, ``training_<term>``,
+            ``training_total`` and ``validation_total``, the last with NaN where there was no
+            validation; all but the first ``(updates,)`` or ``(updates, replicates)``.
+        ax: where to draw; a new figure if not given.
+
+    Returns:
+        Figure and axes, both logarithmic; the first update is drawn at 1.
+
+    Raises:
+        TypeError: if ``history`` is not a history.
+        ValueError: if it has no updates, or a column has the wrong shape.
+
+    Example:
+        >>> policy, history = agents.train(policy, env, params, key=key)
+        >>> figure, ax = loss_history(history)
+    """
+    total = loss_curve(history, "training_total")
+    if ax is None:
+        _, (ax,) = style.new_axes(1, 1, (6.4, 3.9))
+    (ax,) = style.given_axes(ax, 1)
+    _draw(ax, total, "black", "total", lw=2.2, zorder=1.9)
+    for term, color in zip(history.terms, cycle(PALETTE)):
+        _draw(ax, loss_curve(history, f"training_{term}"), color, term.replace("_", " "), lw=1.0)
+    _draw_marks(ax, loss_curve(history, "validation_total"), "total, validation")
+    style.tidy(ax, xscale="log", yscale="log", xlabel="Update", ylabel="Loss")
+    style.legend_beside(ax, _meaning_of_band(total))
+    return style.figure_of(ax), ax
+
+
+def training_and_validation(history: LossHistory, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draw the total training loss against the total validation loss, with their last values.
+
+    The two differ even without overfitting, since validation trials are other reaches than those
+    of training, and often shorter ones.
+
+    Args:
+        history: as for ``loss_history``.
+        ax: where to draw; a new figure if not given.
+
+    Returns:
+        Figure and axes, both logarithmic; the first update is drawn at 1.
+
+    Raises:
+        TypeError: if ``history`` is not a history.
+        ValueError: if it has no updates, or a column has the wrong shape.
+
+    Example:
+        >>> figure, ax = training_and_validation(history)
+    """
+    training = loss_curve(history, "training_total")
+    validation = loss_curve(history, "validation_total")
+    if ax is None:
+        _, (ax,) = style.new_axes(1, 1, (6.4, 3.9))
+    (ax,) = style.given_axes(ax, 1)
+    _draw(ax, training, PALETTE[0], f"training{_last(training)}", lw=1.3)
+    _draw(ax, validation, PALETTE[1], f"validation{_last(validation)}", lw=1.7, marker="o", ms=4)
+    style.tidy(ax, xscale="log", yscale="log", xlabel="Update", ylabel="Total loss")
+    style.legend_beside(ax, _meaning_of_band(training))
+    return style.figure_of(ax), ax
+
+
+def _draw(ax: Axes, curve: LossCurve, color: str, label: str, **line: Any) -> None:
+    """The mean as a line, a single update as a point; the band if there are replicates."""
+    if len(curve.update) == 1:
+        line = {**line, "marker": "o", "ms": 4}
+    ax.plot(curve.update, curve.mean, color=color, label=label, **line)
+    if curve.n_replicates > 1:
+        ax.fill_between(curve.update, curve.low, curve.high, color=color, alpha=0.2, lw=0)
+
+
+def _draw_marks(ax: Axes, curve: LossCurve, label: str) -> None:
+    """Hollow marks at the mean, with a bar from lowest to highest if there are replicates."""
+    marks: dict[str, Any] = {"marker": "o", "ms": 4.5, "mfc": "white", "mew": 1.2}
+    ax.plot(curve.update, curve.mean, color="black", ls="none", label=label, zorder=3, **marks)
+    if curve.n_replicates > 1:
+        ax.vlines(curve.update, curve.low, curve.high, color="black", lw=1, zorder=2.9)
+
+
+def _last(curve: LossCurve) -> str:
+    return f"\n  {curve.mean[-1]:.2e} at the end" if len(curve.mean) else ""
+
+
+def _meaning_of_band(curve: LossCurve) -> str | None:
+    if curve.n_replicates == 1:
+        return None
+    return f"mean of {curve.n_replicates} replicates;\nband: lowest to highest"
