@@ -109,8 +109,50 @@ def one_reach(trajectory: Trajectory) -> Reaches:
     if np.ndim(trajectory.pos) == 3:
         raise ValueError(
             f"trajectory must be of one trial, got a batch of {len(batch)}; "
-            "take one with jax.tree.map(lambda leaf: leaf[0], trajectory)"
+            "take one with fbx_env.tree_take(trajectory, 0)"
         )
+    return batch
+
+
+def reaches_on_plane(trajectory: Trajectory) -> Reaches:
+    """The arrays of a trajectory whose commands have an x and a y.
+
+    Raises:
+        TypeError, ValueError: as ``reaches`` does, and for commands of another size.
+    """
+    batch = reaches(trajectory)
+    if batch.command.shape[-1] != 2:
+        raise ValueError(
+            "trajectory must have commands of two numbers to be drawn on a plane, "
+            f"got command of shape {np.shape(trajectory.command)}"
+        )
+    return batch
+
+
+def reaches_of_units(trajectory: Trajectory) -> Reaches:
+    """The arrays of a trajectory of at least two steps and two units, which can vary together.
+
+    Raises:
+        TypeError, ValueError: as ``reaches`` does, and for fewer.
+    """
+    batch = reaches(trajectory)
+    if min(batch.activity.shape[1:]) < 2:
+        raise ValueError(
+            "trajectory must have at least two steps and two units, "
+            f"got activity of shape {np.shape(trajectory.activity)}"
+        )
+    return batch
+
+
+def simultaneous_reaches(trajectory: Trajectory) -> Reaches:
+    """The arrays of a trajectory whose trials have their states at the same times.
+
+    Raises:
+        TypeError, ValueError: as ``reaches`` does, and for trials of different times.
+    """
+    batch = reaches(trajectory)
+    if not np.all(batch.time == batch.time[0]):
+        raise ValueError("trajectory must have trials of the same times, got different ones")
     return batch
 
 

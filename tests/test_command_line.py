@@ -4,11 +4,14 @@ import json
 import subprocess
 import sys
 
+import equinox as eqx
 import pandas as pd
 import pytest
 
 import agents.__main__ as command_line
-from agents import load_model
+from agents import BPTTConfig, History, load_model
+from agents.pictures import PICTURES
+from agents.policies import count_replicates
 
 QUICK = ["--n-batches", "6", "--batch-size", "2", "--log-step", "4", "--hidden-size", "5"]
 
@@ -92,8 +95,10 @@ def test_a_run_that_fails_keeps_the_model_and_says_why(tmp_path, capsys):
         (["train", "--seed", "99999999999"], "seed must be at most 4294967295, got 99999999999"),
         (["train", "--n-steps", "0"], "n_steps must be at least 1, got 0"),
         (["evaluate", "nowhere"], "nowhere is not a run: it holds no model.json and model.npz"),
-        (["fly"], "Available subcommands: train, evaluate"),
-        ([], "Expected one of {train, evaluate}"),
+        (["train", "--n-replicates", "0"], "n_replicates must be at least 1, got 0"),
+        (["plot", "nowhere"], "nowhere is not a run: it holds no model.json and model.npz"),
+        (["fly"], "Available subcommands: train, evaluate, plot"),
+        ([], "Expected one of {train, evaluate, plot}"),
     ],
 )
 def test_mistakes_are_told_in_two_lines_and_write_nothing(
@@ -115,7 +120,7 @@ def test_help_explains_every_field(capsys):
         command_line.main(["train", "--help"])
     assert stop.value.code == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for kind in (command_line.Train, command_line.Experiment, command_line.BPTTConfig):
+    for kind in (command_line.Train, command_line.Experiment, BPTTConfig):
         for name in kind.__dataclass_fields__:
             if name not in ("experiment", "bptt"):
                 option = text.split(f"--{name.replace('_', '-')} ", 1)[1]
@@ -131,3 +136,40 @@ def test_the_main_job_ends_close_to_the_optimum(tmp_path):
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["losses"]["total"] <= 2.2e-4
     assert 1.0 <= metrics["ratio_to_optimum"] <= 1.10
+
+
+def test_plot_draws_every_picture(run_folder, capsys):
+    command_line.main(["plot", str(run_folder)])
+    printed = capsys.readouterr().out
+    for name in PICTURES:
+        content = (run_folder / name).read_bytes()
+        assert content.startswith(b"GIF8" if name.endswith(".gif") else b"\x89PNG")
+        assert name in printed
+
+
+def test_the_untrained_model_of_a_run_is_the_one_it_began_with(tmp_path):
+    """A run whose updates do nothing ends with it."""
+    command = ["train", *QUICK, "--learning-rate", "1e-30", "--n-replicates", "2"]
+    command_line.main([*command, "--out", str(tmp_path / "run")])
+    config = command_line.Train.load(tmp_path / "run")
+    untrained = config.untrained(*config.experiment.make())
+    assert eqx.tree_equal(load_model(tmp_path / "run")[0], untrained, atol=1e-20, rtol=0)
+
+
+def test_replicates_are_trained_judged_and_drawn(tmp_path, capsys):
+    folder = tmp_path / "five"
+    command_line.main(["train", *QUICK, "--n-replicates", "3", "--out", str(folder)])
+    printed = capsys.readouterr().out
+    assert "mean training loss" in printed
+    assert "Means of 3 replicates" in printed
+    assert count_replicates(load_model(folder)[0]) == 3
+    assert History.load(folder / "history.csv").n_replicates == 3
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert len(metrics["replicates"]) == 3
+    command_line.main(["evaluate", str(folder)])
+    again = json.loads((folder / "evaluation.json").read_text())
+    assert again["replicates"][2]["losses"] == pytest.approx(metrics["replicates"][2]["losses"])
+    command_line.main(["plot", str(folder), "--replicate", "2"])
+    with pytest.raises(SystemExit):
+        command_line.main(["plot", str(folder), "--replicate", "3"])
+    assert "replicate must be at most 2, got 3" in capsys.readouterr().err

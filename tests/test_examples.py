@@ -15,7 +15,7 @@ EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 
 
 def test_there_are_examples():
-    assert "train_and_look.py" in EXAMPLES
+    assert "tutorial.py" in EXAMPLES
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

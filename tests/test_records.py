@@ -40,7 +40,7 @@ def test_wrong_trajectories_are_named(batch):
         records.reaches(batch.replace(trial=Trial((0, 0), (1, 1))))
     with pytest.raises(ValueError, match="at least one trial"):
         records.reaches(take(batch, slice(0, 0)))
-    with pytest.raises(ValueError, match=r"batch of 7; take one with jax.tree.map\(lambda leaf"):
+    with pytest.raises(ValueError, match=r"batch of 7; take one with fbx_env.tree_take"):
         records.one_reach(batch)
 
 

@@ -15,8 +15,8 @@ from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fbx_env import analysis, colors, records
+from fbx_env.layout import MANY, grid_columns
 from fbx_env.plot import style
-from fbx_env.plot.reaches import MANY
 from fbx_env.records import Reaches
 from fbx_env.rollout import Trajectory
 
@@ -39,8 +39,7 @@ def activity_heatmap(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Fi
         ValueError: if it is a batch; take one trial of it.
 
     Example:
-        >>> one = jax.tree.map(lambda leaf: leaf[0], trajectory)
-        >>> figure, ax = activity_heatmap(one)
+        >>> figure, ax = activity_heatmap(fbx_env.tree_take(trajectory, 0))
     """
     reach = records.one_reach(trajectory)
     if ax is None:
@@ -198,12 +197,7 @@ def principal_components(
     Example:
         >>> figure, axes = principal_components(trajectory)
     """
-    reaches = records.reaches(trajectory)
-    if min(reaches.activity.shape[1:]) < 2:
-        raise ValueError(
-            "trajectory must have at least two steps and two units, "
-            f"got activity of shape {np.shape(trajectory.activity)}"
-        )
+    reaches = records.reaches_of_units(trajectory)
     components = analysis.principal_components(reaches.activity)
     if axes is None:
         _, axes = style.new_axes(2, 2, (7.6, 5.6))
@@ -242,8 +236,8 @@ def _draw_courses(ax: Axes, reaches: Reaches, values: Float[np.ndarray, "trials 
 
 
 def _grid(n: int) -> np.ndarray:
-    """A new figure of ``n`` axes on common scales: up to three in a row, else nearly a square."""
-    columns = n if n <= 3 else math.ceil(math.sqrt(n))
+    """A new figure of ``n`` axes on common scales."""
+    columns = grid_columns(n)
     rows = math.ceil(n / columns)
     size = (2.5 * columns + 1.4, 1.6 * rows + 0.7)
     _, axes = style.new_axes(rows, columns, size, sharex=True, sharey=True)

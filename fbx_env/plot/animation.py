@@ -7,13 +7,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fbx_env import checks, colors, records
+from fbx_env import checks, colors, layout, records
 from fbx_env.plot import style
 from fbx_env.plot.reaches import draw_ends
 from fbx_env.rollout import Trajectory
@@ -48,10 +46,8 @@ def animate_reaches(
     Example:
         >>> figure, animation = animate_reaches(trajectory, "reaches.gif")
     """
-    reaches = records.reaches(trajectory)
+    reaches = records.simultaneous_reaches(trajectory)
     time = reaches.time[0]
-    if not np.array_equal(reaches.time, np.broadcast_to(time, reaches.time.shape)):
-        raise ValueError("trajectory must have trials of the same times, got different ones")
     playback = float(checks.real("playback", playback, above=0))
     rate = checks.whole("frames_per_second", frames_per_second, at_least=1, at_most=50)
     if path is not None and Path(path).suffix != ".gif":
@@ -63,21 +59,23 @@ def animate_reaches(
     draw_ends(ax, reaches.start, reaches.goal, reaches.direction)
     shades = colors.cyclic(reaches.direction)
     trails = [ax.plot([], [], color=color, lw=1.3)[0] for color in shades]
-    points = [ax.plot([], [], "o", color=color, ms=6, zorder=4)[0] for color in shades]
+    heads = [ax.plot([], [], "o", color=color, ms=6, zorder=4)[0] for color in shades]
     style.tidy(ax, xlabel="x [m]", ylabel="y [m]")
     ax.set_title("0.0 s")
-    _fit(ax, np.concatenate([reaches.pos.reshape(-1, 2), reaches.goal, reaches.start]))
+    points = np.concatenate([reaches.pos.reshape(-1, 2), reaches.start, reaches.goal])
+    low, high = layout.square_around(points)
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
 
     # The layout of the first frame holds for all: it need not be found again for each.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
     def draw(step: int) -> list[Artist]:
-        for trail, point, pos in zip(trails, points, reaches.pos, strict=True):
+        for trail, head, pos in zip(trails, heads, reaches.pos, strict=True):
             trail.set_data(*pos[: step + 1].T)
-            point.set_data(*pos[step : step + 1].T)
+            head.set_data(*pos[step : step + 1].T)
         ax.set_title(f"{time[step]:.1f} s")
-        return [*trails, *points, ax.title]
+        return [*trails, *heads, ax.title]
 
     n_frames = max(2, round(float(time[-1] - time[0]) / playback * rate) + 1)
     steps = np.rint(np.linspace(0, len(time) - 1, n_frames)).astype(int).tolist()
@@ -86,18 +84,6 @@ def animate_reaches(
     if path is not None:
         _save(animation, Path(path), rate)
     return figure, animation
-
-
-def _fit(ax: Axes, points: Float[np.ndarray, "n 2"]) -> None:
-    """Square limits around all points, so that nothing moves but the reaches."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    middle, half = (low + high) / 2, 0.58 * (high - low).max()
-    half = half or 1.0
-    ax.set(
-        xlim=(middle[0] - half, middle[0] + half),
-        ylim=(middle[1] - half, middle[1] + half),
-        aspect="equal",
-    )
 
 
 def _save(animation: FuncAnimation, path: Path, rate: int) -> None:

@@ -12,12 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fbx_env import analysis, checks, colors, records
+from fbx_env.layout import MANY
 from fbx_env.plot import style
 from fbx_env.rollout import Trajectory
 from fbx_env.tasks import Trial
-
-MANY = 7
-"""More trials than these are drawn thinner, and with their mean where curves can be averaged."""
 
 
 def effector_trajectories(
@@ -50,14 +48,9 @@ def effector_trajectories(
         >>> trajectory = rollout(env, params, policy, params.task.validation_trials(), key)
         >>> figure, axes = effector_trajectories(trajectory, workspace=params.task.workspace)
     """
-    reaches = records.reaches(trajectory)
+    reaches = records.reaches_on_plane(trajectory)
     straight_guides = checks.flag("straight_guides", straight_guides)
     frame = None if workspace is None else records.corners(workspace)
-    if reaches.command.shape[-1] != 2:
-        raise ValueError(
-            "trajectory must have commands of two numbers to be drawn on a plane, "
-            f"got command of shape {np.shape(trajectory.command)}"
-        )
     if axes is None:
         _, axes = style.new_axes(1, 3, (9.6, 3.4))
     panels = style.given_axes(axes, 3)

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fbx_env import layout
 from fbx_env.colors import PALETTE
 from fbx_env.plot import style
 from fbx_env.records import LossCurve, LossHistory, loss_curve
@@ -45,7 +46,7 @@ def loss_history(history: LossHistory, ax: Axes | None = None) -> tuple[Figure, 
         _draw(ax, loss_curve(history, f"training_{term}"), color, term.replace("_", " "), lw=1.0)
     _draw_marks(ax, loss_curve(history, "validation_total"), "total, validation")
     style.tidy(ax, xscale="log", yscale="log", xlabel="Update", ylabel="Loss")
-    style.legend_beside(ax, _meaning_of_band(total))
+    style.legend_beside(ax, layout.describe_band(total.n_replicates))
     return style.figure_of(ax), ax
 
 
@@ -77,7 +78,7 @@ def training_and_validation(history: LossHistory, ax: Axes | None = None) -> tup
     _draw(ax, training, PALETTE[0], f"training{_last(training)}", lw=1.3)
     _draw(ax, validation, PALETTE[1], f"validation{_last(validation)}", lw=1.7, marker="o", ms=4)
     style.tidy(ax, xscale="log", yscale="log", xlabel="Update", ylabel="Total loss")
-    style.legend_beside(ax, _meaning_of_band(training))
+    style.legend_beside(ax, layout.describe_band(training.n_replicates))
     return style.figure_of(ax), ax
 
 
@@ -100,9 +101,3 @@ def _draw_marks(ax: Axes, curve: LossCurve, label: str) -> None:
 
 def _last(curve: LossCurve) -> str:
     return f"\n  {curve.mean[-1]:.2e} at the end" if len(curve.mean) else ""
-
-
-def _meaning_of_band(curve: LossCurve) -> str | None:
-    if curve.n_replicates == 1:
-        return None
-    return f"mean of {curve.n_replicates} replicates;\nband: lowest to highest"

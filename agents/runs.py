@@ -1,0 +1,144 @@
+"""Run folders: the experiment that a command line describes, and the files of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from fbx_env import ReachEnv, ReachParams, checks, make
+
+Corners = tuple[tuple[float, float], tuple[float, float]]
+
+RUN_FILES = (
+    *("config.json", "history.csv", "metrics.json", "model.json", "model.npz"),
+    *("evaluation.json", "evaluation.png"),
+)
+"""What a run's folder may hold beside the pictures of ``agents.pictures``."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The numbers of the reaching task."""
+
+    mass: float = 1.0
+    """Mass of the point [kg]."""
+    damping: float = 0.0
+    """Viscous damping of its movement [N s/m]."""
+    dt: float = 0.05
+    """Duration of a time step [s]."""
+    n_steps: int = 99
+    """Control steps of a trial."""
+    workspace: Corners = ((-1.0, -1.0), (1.0, 1.0))
+    """Where starts and goals lie: x low, y low, x high, y high [m]."""
+    sensory_delay: int = 0
+    """Time steps from the plant to what the policy senses."""
+    sensory_noise: float = 0.0
+    """Standard deviation of the noise on sensed position and velocity [m and m/s]."""
+    motor_delay: int = 0
+    """Time steps from a command to the force."""
+    motor_noise: float = 0.0
+    """Standard deviation of the constant noise on the force [N]."""
+    signal_noise: float = 0.0
+    """Standard deviation of the noise on the force that grows with it, as a fraction of it."""
+    max_force: float = 10.0
+    """Limit of the force along each axis [N]."""
+    position_weight: float = 1.0
+    """Weight of the squared distance to the goal."""
+    final_velocity_weight: float = 1.0
+    """Weight of the squared velocity at the end."""
+    command_weight: float = 1e-5
+    """Weight of the squared command."""
+    time_exponent: float = 6.0
+    """How steeply the weight of the distance rises within a trial."""
+    time_in_observation: bool = False
+    """Whether the policy sees the time; one without memory needs it."""
+
+    def make(self) -> tuple[ReachEnv, ReachParams]:
+        """The environment and its params."""
+        overrides = dataclasses.asdict(self)
+        overrides["max_steps_in_episode"] = checks.whole(
+            "n_steps", overrides.pop("n_steps"), at_least=1
+        )
+        overrides["loss_weights"] = {
+            term: overrides.pop(f"{term}_weight")
+            for term in ("position", "final_velocity", "command")
+        }
+        return make(**overrides)
+
+
+def key_from(seed: int) -> PRNGKeyArray:
+    """The random key of a seed, which must fit into 32 bits.
+
+    Raises:
+        ValueError: for a seed that does not fit.
+    """
+    return jax.random.key(checks.whole("seed", seed, at_least=0, at_most=2**32 - 1))
+
+
+def prepare_folder(folder: Path, overwrite: bool, files: Iterable[str]) -> None:
+    """Make the folder of a new run, without the files of a run that was there.
+
+    Args:
+        folder: of the run.
+        overwrite: whether a run that is there may be replaced.
+        files: names to remove when a run is replaced.
+
+    Raises:
+        ValueError: if something is in the folder and may not be replaced.
+    """
+    if not overwrite and folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; give another --out, or --overwrite to replace it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in files:
+        (folder / name).unlink(missing_ok=True)
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """The figures a reader looks for first, as lines of text."""
+    losses, optimum = metrics["losses"], metrics.get("optimum", {})
+    lines = [f"{'Validation loss':<18}{'policy':>12}" + f"{'optimum':>12}" * bool(optimum)]
+    for name, value in losses.items():
+        best = f"{optimum[name]:>12.3e}" if name in optimum else ""
+        lines.append(f"  {name.replace('_', ' '):<16}{value:>12.3e}{best}")
+    if "ratio_to_optimum" in metrics:
+        lines.append(f"Environment's terms: {metrics['ratio_to_optimum']:.3f} times the optimum")
+    else:
+        lines.append(f"No exact optimum: {metrics['no_optimum']}")
+    if "replicates" in metrics:
+        totals = [each["losses"]["total"] for each in metrics["replicates"]]
+        lines.insert(0, f"Means of {len(totals)} replicates")
+        lines.append(f"Total of each: {', '.join(f'{total:.3e}' for total in totals)}")
+    lines.append(f"Endpoint error {1e3 * metrics['endpoint_error']:.2f} mm")
+    lines.append(f"Peak speed {metrics['peak_speed']:.3f} m/s")
+    return "\n".join(lines)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    packages = ("fbx-env", "jax", "jaxlib", "gymnax", "equinox", "optax", "numpy")
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file for people and programs."""
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """The fields of a configuration, ready for JSON."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in dataclasses.asdict(config).items()
+    }

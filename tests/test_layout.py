@@ -1,0 +1,21 @@
+"""How figures are laid out."""
+
+import numpy as np
+
+from fbx_env import layout
+
+
+def test_grids_are_a_row_of_up_to_three_or_nearly_square():
+    assert [layout.grid_columns(n) for n in (1, 2, 3, 4, 5, 9, 10)] == [1, 2, 3, 2, 3, 3, 4]
+
+
+def test_a_square_has_all_points_inside_and_is_never_empty():
+    low, high = layout.square_around(np.array([[0.0, 0.0], [2.0, 1.0]]))
+    np.testing.assert_allclose([low, high], [[-0.16, -0.66], [2.16, 1.66]])
+    low, high = layout.square_around(np.array([[3.0, 4.0]]))
+    np.testing.assert_array_equal([low, high], [[2, 3], [4, 5]])
+
+
+def test_only_replicates_have_a_band():
+    assert layout.describe_band(1) is None
+    assert layout.describe_band(5) == "mean of 5 replicates;\nband: lowest to highest"
