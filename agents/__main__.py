@@ -33,6 +33,7 @@ from agents.runs import (
     versions,
     write_json,
 )
+from agents.sb3_command import SB3Command
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks, rollout, tree_take
 
 RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -237,7 +238,12 @@ def judge(
     return metrics, rollout(env, params, tree_take(policy, 0), trials, key)
 
 
-COMMANDS: dict[str, Any] = {"train": Train, "evaluate": Evaluate, "plot": Plot}
+COMMANDS: dict[str, Any] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "plot": Plot,
+    "sb3": SB3Command,
+}
 
 
 def parse(arguments: list[str] | None = None) -> Any:
