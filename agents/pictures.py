@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from jaxtyping import PRNGKeyArray
 from matplotlib.figure import Figure
 
+from agents.files import replacing
 from agents.history import History
 from fbx_env import Trajectory, plot, tree_take
 from fbx_env.tasks import Task
@@ -86,11 +87,13 @@ def draw_all(
         }
     for name, draw in figures.items():
         _save(draw()[0], folder / name)
-    figure, _ = plot.animate_reaches(trajectory, folder / "reaches.gif")
+    with replacing(folder / "reaches.gif") as temporary:
+        figure, _ = plot.animate_reaches(trajectory, temporary)
     plt.close(figure)
     return [*figures, "reaches.gif"]
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=130)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=130)
     plt.close(figure)
