@@ -40,6 +40,7 @@ from agents.runs import (
     versions,
     write_json,
 )
+from agents.sb3_command import SB3Command
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks, rollout, tree_take
 
 RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -267,7 +268,7 @@ class Plot:
     grid_n: int = 1
     """Starts along each axis of the workspace."""
     n_directions: int = 7
-    """Goals around each start."""
+    """Goals around each start, at least 3."""
     seed: int = 0
     """For noise, and for the units and trials that are shown."""
 
@@ -286,7 +287,8 @@ class Plot:
         )
         if n_replicates is not None:
             policy, untrained = (tree_take(each, index) for each in (policy, untrained))
-        trials = params.task.validation_trials(self.grid_n, self.n_directions)
+        n_directions = checks.whole("n_directions", self.n_directions, at_least=3)
+        trials = params.task.validation_trials(self.grid_n, n_directions)
         trained, before = (
             rollout(ReachEnv(), params, each, trials, key_rollout) for each in (policy, untrained)
         )
@@ -316,7 +318,12 @@ def judge(
     return metrics, rollout(env, params, tree_take(policy, 0), trials, key)
 
 
-COMMANDS: dict[str, Any] = {"train": Train, "evaluate": Evaluate, "plot": Plot}
+COMMANDS: dict[str, Any] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "plot": Plot,
+    "sb3": SB3Command,
+}
 
 
 def parse(arguments: list[str] | None = None) -> Any:

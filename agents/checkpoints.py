@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from agents.actors import ActorPolicy
 from agents.files import replacing, write_whole
 from agents.lqr import exact
 from agents.policies import POLICIES, NetworkPolicy, RNNPolicy, count_replicates
@@ -21,7 +22,13 @@ FORMAT = "fbx-env model 1"
 DESCRIPTION, ARRAYS = "model.json", "model.npz"
 
 
-def save_model(folder: Path | str, policy: NetworkPolicy, params: ReachParams) -> None:
+KINDS: dict[str, type[eqx.Module]] = {**POLICIES, "actor": ActorPolicy}
+"""What can be saved, by the names in ``model.json``."""
+
+
+def save_model(
+    folder: Path | str, policy: NetworkPolicy | ActorPolicy, params: ReachParams
+) -> None:
     """Write ``model.json``, which says what it is, and ``model.npz``, the policy's arrays.
 
     Args:
@@ -48,7 +55,7 @@ def save_model(folder: Path | str, policy: NetworkPolicy, params: ReachParams) -
     write_whole(folder / DESCRIPTION, json.dumps(description, indent=2) + "\n")
 
 
-def load_model(folder: Path | str) -> tuple[NetworkPolicy, ReachParams]:
+def load_model(folder: Path | str) -> tuple[Any, ReachParams]:
     """Read what ``save_model`` wrote; no code in the files is run.
 
     Args:
@@ -88,7 +95,7 @@ def _template(hidden_type: str, n_replicates: int | None = None, **arguments: An
     """A policy with shapes instead of arrays."""
 
     def make(key: PRNGKeyArray) -> Any:
-        policy: Any = POLICIES[hidden_type]
+        policy: Any = KINDS[hidden_type]
         return policy(**arguments, key=key)
 
     if n_replicates is None:
@@ -103,13 +110,15 @@ def _fitting(array: np.ndarray, expected: Any) -> jax.Array:
     return jax.numpy.asarray(array)
 
 
-def _describe_policy(policy: NetworkPolicy) -> dict[str, Any]:
-    hidden_type = next((name for name, kind in POLICIES.items() if type(policy) is kind), None)
+def _describe_policy(policy: NetworkPolicy | ActorPolicy) -> dict[str, Any]:
+    hidden_type = next((name for name, kind in KINDS.items() if type(policy) is kind), None)
     if hidden_type is None:
         raise TypeError(
-            f"only {', '.join(kind.__name__ for kind in POLICIES.values())} can be saved, "
+            f"only {', '.join(kind.__name__ for kind in KINDS.values())} can be saved, "
             f"got {type(policy).__name__}"
         )
+    if isinstance(policy, ActorPolicy):
+        return {"hidden_type": hidden_type, **policy.arguments()}
     layer: Any = policy.hidden if hidden_type == "mlp" else policy.cell  # type: ignore[attr-defined]
     weight = layer.weight if hidden_type == "mlp" else layer.weight_ih
     encoder = policy.encoder

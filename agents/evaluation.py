@@ -13,6 +13,17 @@ from agents.bptt import losses_by_term
 from agents.lqr import optimal_loss
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, rollout, tree_take
 
+N_RANDOM_TRIALS = 1024
+"""How many trials drawn from the task every learner is judged on, beside the validation trials."""
+
+RANDOM_TRIALS_SEED = 2024
+
+
+def random_trials(params: ReachParams) -> Trial:
+    """Draw the trials from the task on which every learner is judged, always the same."""
+    keys = jax.random.split(jax.random.key(RANDOM_TRIALS_SEED), N_RANDOM_TRIALS)
+    return jax.vmap(params.task.sample)(keys)
+
 
 def evaluate(
     policy: Any,

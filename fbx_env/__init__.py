@@ -7,12 +7,15 @@ from fbx_env.component import static as static
 from fbx_env.env import ReachEnv as ReachEnv
 from fbx_env.env import ReachParams as ReachParams
 from fbx_env.env import ReachState as ReachState
+from fbx_env.gym_env import ReachGymEnv as ReachGymEnv
+from fbx_env.gym_vector import ReachVectorEnv as ReachVectorEnv
 from fbx_env.losses import CommandCost as CommandCost
 from fbx_env.losses import FinalVelocityCost as FinalVelocityCost
 from fbx_env.losses import Loss as Loss
 from fbx_env.losses import LossTerm as LossTerm
 from fbx_env.losses import PositionCost as PositionCost
 from fbx_env.losses import Transition as Transition
+from fbx_env.losses import squared_norm as squared_norm
 from fbx_env.plants import Effector as Effector
 from fbx_env.plants import Plant as Plant
 from fbx_env.plants import PointMass as PointMass

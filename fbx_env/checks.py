@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -87,6 +88,34 @@ def instance(name: str, value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be a {kind.__name__}, got {_show(value)}")
     return value
+
+
+def choice(name: str, value: Any, allowed: Sequence[str]) -> str | None:
+    """Return ``value`` if it is ``None`` or among ``allowed``, or raise ``ValueError``."""
+    if value is not None and value not in allowed:
+        known = ", ".join(map(repr, allowed))
+        raise ValueError(f"{name} must be None or one of {known}, got {_show(value)}")
+    return value
+
+
+def command(name: str, value: Any, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
+    """Return ``value`` as a float32 NumPy array of just this ``shape``, or raise.
+
+    Raises:
+        TypeError: if ``value`` is not numeric.
+        ValueError: if its shape is wrong or an element is not finite.
+    """
+    given = np.asarray(value)
+    if given.dtype != np.float32:
+        if given.dtype.kind not in "fiu":
+            raise TypeError(f"{name} must be an array of numbers, got {_show(value)}")
+        with np.errstate(over="ignore"):
+            given = given.astype(np.float32)
+    if given.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {given.shape}")
+    if not np.isfinite(given).all():
+        raise ValueError(f"{name} must be finite, got {_show(value)}")
+    return given
 
 
 def _show(value: Any) -> str:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from fbx_env import checks
 from fbx_env.channels import Buffer, MotorChannel, SensoryChannel
 from fbx_env.component import Component, static
-from fbx_env.losses import Loss, Transition, reach_loss
+from fbx_env.losses import Loss, Transition, reach_loss, rounded
 from fbx_env.plants import Plant, PointMass, Scalar
 from fbx_env.tasks import SimpleReaches, Task, Trial
 
@@ -208,7 +208,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
             motor=motor.push(state.motor, command),
         )
         ended = self.is_terminated(next_state, params)
-        fraction = _fraction_passed(next_state, params)
+        fraction = fraction_passed(next_state, params)
         losses = params.loss(
             Transition(
                 trial=state.trial,
@@ -223,7 +223,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
                 is_last=ended,
             )
         )
-        reward = -sum(losses.values(), start=jnp.zeros_like(fraction))
+        reward = -sum(map(rounded, losses.values()), start=jnp.zeros_like(fraction))
         observation = self.observe(key_sensory, next_state, command, params)
         return observation, next_state, reward, ended, {"losses": losses}
 
@@ -235,7 +235,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         params: ReachParams,
     ) -> Observation:
         """What the agent is told and senses in ``state``; ``key`` is for the sensory noise."""
-        fraction = _fraction_passed(state, params)
+        fraction = fraction_passed(state, params)
         feedback = params.plant.feedback(state.plant)
         parts = [
             params.task.cue(state.trial, fraction),
@@ -269,5 +269,6 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         return spaces.Box(-jnp.inf, jnp.inf, observation.shape, jnp.float32)
 
 
-def _fraction_passed(state: ReachState, params: ReachParams) -> Float[Array, ""]:
+def fraction_passed(state: ReachState, params: ReachParams) -> Float[Array, ""]:
+    """How much of the trial has passed in ``state``, from 0 to 1."""
     return state.time.astype(float) / params.max_steps_in_episode

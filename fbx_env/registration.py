@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import gymnasium
 import gymnax
 
 from fbx_env import checks
@@ -80,6 +81,12 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
 
 
 def register() -> None:
-    """Let ``gymnax.make`` know the environment; doing so again changes nothing."""
+    """Let gymnax and Gymnasium know the environment; doing so again changes nothing."""
     if ENV_ID not in gymnax.registered_envs:
         gymnax.register(ENV_ID, ReachEnv)
+    if ENV_ID not in gymnasium.registry:
+        gymnasium.register(
+            ENV_ID,
+            entry_point="fbx_env.gym_env:ReachGymEnv",
+            vector_entry_point="fbx_env.gym_vector:ReachVectorEnv",
+        )

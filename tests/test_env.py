@@ -147,3 +147,23 @@ def test_batches_and_wrong_actions_are_refused(key):
     _, state = env.reset(key, params)
     with pytest.raises(ValueError, match=r"action must have shape \(2,\), got \(\)"):
         env.step(key, state, 1.0, params)
+
+
+@pytest.mark.parametrize("n_trials", [16, 200])
+def test_alone_and_in_a_batch_every_bit_is_the_same(n_trials, key):
+    weights = {"position": 0.7, "final_velocity": 0.3, "command": 3e-3}
+    plant = {"damping": 0.3, "mass": 1.7}
+    env, params = make(max_steps_in_episode=8, loss_weights=weights, **plant, **COSTLY)
+    keys = jax.random.split(key, n_trials)
+    _, together = jax.vmap(env.reset, (0, None))(keys, params)
+    step_together = jax.jit(jax.vmap(env.step, (0, 0, 0, None)))
+    alone = [jax.tree.map(lambda leaf, i=i: leaf[i], together) for i in range(10)]
+    for step in range(8):
+        actions = 3 * jax.random.normal(jax.random.fold_in(key, step), (n_trials, 2))
+        many = step_together(keys, together, actions, params)
+        together = many[1]
+        for trial, state in enumerate(alone):
+            one = env.step(keys[trial], state, actions[trial], params)
+            alone[trial] = one[1]
+            for single, batch in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
+                np.testing.assert_array_equal(single, batch[trial])

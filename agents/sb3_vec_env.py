@@ -1,0 +1,170 @@
+"""The environment as Stable-Baselines3 sees it: a vector of trials over one compiled step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from jaxtyping import Float
+from stable_baselines3.common.vec_env.base_vec_env import (
+    VecEnv,
+    VecEnvIndices,
+    VecEnvStepReturn,
+)
+
+from fbx_env import ReachVectorEnv
+from fbx_env.gym_env import trial_options
+
+
+class ReachVecEnv(VecEnv):
+    """``num_envs`` trials for Stable-Baselines3, sb3-contrib and SBX, stepped by one function.
+
+    The numbers are those of ``ReachVectorEnv`` with the same seeds. Where a trial ends, its info
+    has what ``ReachGymEnv`` tells at the end (losses, distance, speed, ``is_success``) and SB3's
+    ``terminal_observation``; those of trials that go on are empty, as nobody reads a thousand
+    dictionaries a step.
+
+    One object serves all trials. So attributes such as ``params`` are read from it, and set for all
+    trials at once; attributes it does not have are kept for each trial.
+
+    Args:
+        num_envs: how many trials, at least 1.
+        render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
+        **keywords: the other keywords of ``ReachVectorEnv``, such as ``mass``.
+
+    Raises:
+        TypeError, ValueError: as ``ReachVectorEnv`` does.
+
+    Example:
+        >>> model = PPO("MlpPolicy", VecMonitor(ReachVecEnv(32, time_in_observation=True)))
+        >>> model.learn(100_000)
+    """
+
+    def __init__(self, num_envs: int, *, render_mode: str | None = None, **keywords: Any) -> None:
+        self._trials = ReachVectorEnv(
+            num_envs, autoreset_mode=AutoresetMode.SAME_STEP, render_mode=render_mode, **keywords
+        )
+        self._attributes: list[dict[str, Any]] = [{} for _ in range(num_envs)]
+        self._actions: Any = None
+        super().__init__(
+            num_envs, self._trials.single_observation_space, self._trials.single_action_space
+        )
+
+    def reset(self) -> Float[np.ndarray, "trials observation"]:
+        """Start all trials, with the seeds and options that ``seed`` and ``set_options`` left."""
+        points = [trial_options(options, ("start", "goal"), (2,)) for options in self._options]
+        nowhere = np.full(2, np.nan, np.float32)
+        start, goal = (
+            np.stack([nowhere if point is None else point for point in of_all])
+            for of_all in zip(*points, strict=True)
+        )
+        everywhere = np.ones(self.num_envs, bool)
+        observations, infos = self._trials.start_trials(everywhere, self._seeds, start, goal)
+        self.reset_infos = [_of_trial(infos, index) for index in range(self.num_envs)]
+        self._actions = None
+        self._reset_seeds()
+        self._reset_options()
+        return observations
+
+    def step_async(self, actions: Float[np.ndarray, "trials action"]) -> None:
+        """Say what ``step_wait`` shall do."""
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Take one step in every trial; those that end start anew at once.
+
+        Raises:
+            gymnasium.error.NoAsyncCallError: without a ``step_async`` before it.
+            gymnasium.error.ResetNeeded, TypeError, ValueError: as ``ReachVectorEnv.step`` does.
+        """
+        if self._actions is None:
+            raise gymnasium.error.NoAsyncCallError("call step_async() before step_wait()", "step")
+        actions, self._actions = self._actions, None
+        observations, rewards, dones, _, told = self._trials.step(actions)
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        starts = {name: value for name, value in told.items() if "final" not in name}
+        for index in np.flatnonzero(dones).tolist():
+            infos[index] = {
+                **_of_trial(told["final_info"], index),
+                "terminal_observation": told["final_obs"][index],
+                "TimeLimit.truncated": False,
+            }
+            self.reset_infos[index] = _of_trial(starts, index)
+        return observations, rewards, dones, infos
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        self._trials.close()
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """An attribute of the chosen trials.
+
+        Raises:
+            AttributeError: if there is none of that name.
+        """
+        return [
+            self._attributes[index][attr_name]
+            if attr_name in self._attributes[index]
+            else getattr(self._trials, _NAMES.get(attr_name, attr_name))
+            for index in self._get_indices(indices)
+        ]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set an attribute; one that all trials share, for all of them.
+
+        Raises:
+            ValueError: for a shared attribute and only some of the trials.
+        """
+        if hasattr(self._trials, attr_name):
+            self._need_all(attr_name, indices)
+            setattr(self._trials, attr_name, value)
+            self.observation_space = self._trials.single_observation_space
+            self.action_space = self._trials.single_action_space
+        else:
+            for index in self._get_indices(indices):
+                self._attributes[index][attr_name] = value
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **kwargs: Any
+    ) -> list[Any]:
+        """Call a method of ``ReachVectorEnv`` once, for all trials; its result, for each of them.
+
+        Raises:
+            AttributeError: if there is none of that name.
+            ValueError: for only some of the trials.
+        """
+        method = getattr(self._trials, method_name)
+        self._need_all(method_name, indices)
+        return [method(*method_args, **kwargs)] * self.num_envs
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """No trial is wrapped by itself: wrap the whole, for instance in ``VecMonitor``."""
+        return [False for _ in self._get_indices(indices)]
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """A picture of each trial, with ``render_mode="rgb_array"``."""
+        return self._trials.render() or [None] * self.num_envs
+
+    def _need_all(self, name: str, indices: VecEnvIndices) -> None:
+        if set(self._get_indices(indices)) != set(range(self.num_envs)):
+            raise ValueError(
+                f"{name} belongs to all trials together: it takes no indices, got {indices}"
+            )
+
+
+_NAMES = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
+
+
+def _of_trial(infos: dict[str, Any], index: int) -> dict[str, Any]:
+    """What the information of ``ReachVectorEnv`` says of one trial."""
+    told: dict[str, Any] = {}
+    for name, value in infos.items():
+        if f"_{name}" in infos and infos[f"_{name}"][index]:
+            is_nested = isinstance(value, dict)
+            told[name] = _of_trial(value, index) if is_nested else value[index].item()
+    return told

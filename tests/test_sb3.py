@@ -1,0 +1,204 @@
+"""Stable-Baselines3's learners: the same trials, the same evaluation, the same folders."""
+
+import dataclasses
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import agents.__main__ as command_line
+from agents import History, evaluate, load_model, sb3
+from agents.evaluation import random_trials
+from agents.sb3_recipes import PPORecipe, RecurrentPPORecipe, SACRecipe
+from fbx_env import ReachEnv, make
+
+TINY = {
+    "ppo": PPORecipe(
+        total_steps=160, n_envs=4, rollout_steps=20, batch_size=40, n_epochs=2, n_evaluations=2
+    ),
+    "recurrent-ppo": RecurrentPPORecipe(
+        total_steps=160,
+        n_envs=4,
+        rollout_steps=20,
+        batch_size=40,
+        n_epochs=2,
+        n_evaluations=2,
+        lstm_size=5,
+    ),
+    "sac": SACRecipe(
+        total_steps=80, n_envs=4, warmup_steps=20, updates_per_step=1, n_evaluations=2
+    ),
+}
+"""Recipes that take seconds, for trials of 10 steps."""
+
+
+@pytest.fixture
+def params():
+    return make(max_steps_in_episode=10, motor_delay=1)[1]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_actor_does_what_the_learner_predicts(name, params, tmp_path):
+    recipe = TINY[name]
+    sb3.train_sb3(recipe, params, tmp_path, seed=1, write=None)
+    env = sb3.make_learning_env(recipe, params.replace(time_in_observation=True), seed=1)
+    normalizer = sb3.VecNormalize.load(str(tmp_path / "checkpoint_normalization.pkl"), env.venv)
+    learner = sb3.ALGORITHMS[type(recipe)].load(tmp_path / "checkpoint.zip", normalizer)
+    policy = sb3.actor_policy(learner)
+    rng = np.random.default_rng(0)
+    memory, carry = None, policy.initial_carry()
+    for step in range(4):
+        obs = rng.normal(size=(1, 9)).astype(np.float32)
+        action, memory = learner.predict(
+            normalizer.normalize_obs(obs),
+            state=memory,
+            episode_start=np.array([step == 0]),
+            deterministic=True,
+        )
+        command, carry = policy(obs[0], carry)
+        np.testing.assert_allclose(command, recipe.force_scale * action[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_best_model_is_kept_and_judged_like_every_agent(name, params, tmp_path):
+    history = sb3.train_sb3(TINY[name], params, tmp_path, seed=0, write=None)
+    saved = History.load(tmp_path / "history.csv")
+    np.testing.assert_allclose(saved["training_total"], history["training_total"], rtol=1e-6)
+    np.testing.assert_array_equal(
+        saved["iteration"], [0, TINY[name].total_steps // 2, TINY[name].total_steps]
+    )
+    terms = [saved[f"training_{name}"] for name in params.loss.names]
+    best = int(np.argmin(np.sum(terms, axis=0)))
+    policy, its_params = load_model(tmp_path)
+    assert its_params.time_in_observation
+    assert its_params.motor.delay == 1
+    key = jax.random.key(0)
+    for kind, trials in (
+        ("training", random_trials(its_params)),
+        ("validation", params.task.validation_trials()),
+    ):
+        metrics, _ = evaluate(policy, ReachEnv(), its_params, trials, key=key)
+        for term in (*params.loss.names, "hidden", "total"):
+            recorded = saved[f"{kind}_{term}"][best]
+            assert metrics["losses"][term] == pytest.approx(recorded, rel=1e-5, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_an_interrupted_run_goes_on(name, params, tmp_path):
+    before = sb3.train_sb3(TINY[name], params, tmp_path, seed=0, write=None)
+    longer = dataclasses.replace(TINY[name], total_steps=2 * TINY[name].total_steps)
+    after = sb3.train_sb3(longer, params, tmp_path, seed=0, resume=True, write=None)
+    n_before = len(before)
+    np.testing.assert_allclose(
+        after["training_total"][:n_before], before["training_total"], rtol=1e-6
+    )
+    assert after["iteration"][-1] == longer.total_steps
+    assert np.all(np.diff(after["iteration"]) > 0)
+    assert np.all(np.diff(after["seconds"]) > 0)
+    with pytest.raises(ValueError, match="the run has had .* steps; to go on, ask for more"):
+        sb3.train_sb3(longer, params, tmp_path, seed=0, resume=True, write=None)
+
+
+def test_rewards_are_scaled_by_what_was_seen_lately(params, tmp_path):
+    recipe = dataclasses.replace(TINY["ppo"], reward_memory=50)
+    sb3.train_sb3(recipe, params, tmp_path, seed=0, write=None)
+    env = sb3.make_learning_env(recipe, params.replace(time_in_observation=True), seed=0)
+    normalizer = sb3.VecNormalize.load(str(tmp_path / "checkpoint_normalization.pkl"), env.venv)
+    # The memory, and the one rollout since it was last cut.
+    assert normalizer.ret_rms.count <= 50 + 4 * 20
+    assert normalizer.obs_rms.count > recipe.total_steps
+
+
+def test_actions_are_scaled_and_limited_to_commands(params):
+    params = params.replace(time_in_observation=True)
+    ppo = sb3.make_learning_env(TINY["ppo"], params, seed=0)
+    assert ppo.action_space.high == pytest.approx(10 / 2)
+    ppo.reset()
+    action = np.full((4, 2), 0.5, np.float32)
+    _, _, _, _ = ppo.step(action)
+    _, _, _, _ = ppo.step(action)
+    # One step of motor delay: the first force acts in the second step, 0.5 times 2 N for 0.05 s.
+    np.testing.assert_allclose(ppo.get_original_obs()[:, 6:8], 0.05, rtol=1e-6)
+    sac = sb3.make_learning_env(TINY["sac"], params, seed=0)
+    assert sac.action_space.high == pytest.approx(1)
+
+
+RUN = ["sb3", "ppo", "--n-steps", "10", "--dt", "0.2", "--n-envs", "4", "--rollout-steps", "20"]
+RUN += ["--batch-size", "40", "--n-epochs", "2", "--n-evaluations", "2"]
+
+
+def test_the_command_makes_a_run_like_the_others(tmp_path, capsys):
+    folder = tmp_path / "run"
+    command = [*RUN, "--out", str(folder)]
+    command_line.main([*command, "--total-steps", "160", "--tensorboard"])
+    printed = capsys.readouterr().out
+    assert "times the optimum" in printed
+    assert "On 1,024 random trials" in printed
+    names = {"config.json", "history.csv", "metrics.json", "model.json", "model.npz"}
+    names |= {"loss_history.png", "reaches.png", *sb3.SB3_FILES, "tensorboard"}
+    assert {path.name for path in folder.iterdir()} == names - {"checkpoint_replay.pkl"}
+    assert list((folder / "tensorboard").rglob("events*"))
+    config = json.loads((folder / "config.json").read_text())
+    assert config["learner"] == "ppo"
+    assert config["recipe"]["total_steps"] == 160
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["environment_steps"] == 160
+    assert metrics["random_trials"]["losses"]["environment"] > 0
+    assert {"torch", "stable-baselines3", "jax"} <= set(metrics["versions"])
+
+    for wrong, message in (
+        (command, "is not empty; give another --out, or --overwrite"),
+        ([*command, "--resume", "--seed", "3"], "holds a run of another command: seed was 0"),
+        ([*command, "--resume", "--gamma", "0.9"], "another command: gamma was 0.995"),
+        ([*command, "--resume", "--total-steps", "160"], "the run has had 160 steps"),
+        ([*RUN, "--resume", "--out", str(tmp_path / "none")], "no run that can be resumed"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            command_line.main(wrong)
+        assert stop.value.code == 2
+        assert message in capsys.readouterr().err
+    command_line.main([*command, "--resume", "--total-steps", "240"])
+    assert len(History.load(folder / "history.csv")) > 3
+    assert json.loads((folder / "metrics.json").read_text())["environment_steps"] == 240
+
+
+def test_without_stable_baselines3_one_line_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "agents.sb3", raising=False)
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["sb3", "ppo", "--out", str(tmp_path / "run")])
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err
+    expected = 'error: stable_baselines3 is not installed: pip install "fbx-env[sb3]"'
+    assert printed.strip() == expected
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sb3", "dqn"], "Available subcommands: ppo, sac, recurrent-ppo"),
+        (["sb3", "ppo", "--total-steps", "0"], "total_steps must be at least 1, got 0"),
+        (["sb3", "sac", "--total-steps", "-5"], "total_steps must be at least 1, got -5"),
+        (["sb3", "ppo", "--n-envs", "0"], "n_envs must be at least 1, got 0"),
+        (["sb3", "ppo", "--gamma", "1.5"], "gamma must be greater than 0 and at most 1, got 1.5"),
+        (["sb3", "ppo", "--force-scale", "0"], "force_scale must be finite and greater than 0"),
+        (["sb3", "sac", "--hidden-sizes", "0"], "each of hidden_sizes must be at least 1, got 0"),
+        (["sb3", "recurrent-ppo", "--lstm-size", "0"], "lstm_size must be at least 1, got 0"),
+        (["sb3", "ppo", "--mass", "-1"], "mass must be finite and greater than 0, got -1.0"),
+        (["sb3", "ppo", "--seed", "-1"], "seed must be at least 0, got -1"),
+    ],
+)
+def test_mistakes_are_told_in_two_lines_and_write_nothing(
+    arguments, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(arguments)
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err.strip()
+    assert message in printed
+    assert len(printed.splitlines()) <= 2
+    assert not list(tmp_path.iterdir())
