@@ -69,7 +69,8 @@ def differences(one: Path, other: Path) -> list[str]:
 
 def updates_kept(folder: Path) -> int:
     """After how many updates the last checkpoint is."""
-    return max((int(path.stem) for path in folder.glob("*.checkpoint")), default=0)
+    files = Checkpoints(folder).files()
+    return int(files[0].stem) if files else 0
 
 
 def kill_once(whole: Path, folder: Path, arguments: list[str], lifetime: float) -> str:
