@@ -369,6 +369,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, TypeError, OSError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1 if isinstance(error, TrainingError) else 2) from None
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        print(f"error: this is too much for the machine: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     except Interrupted as stop:
         print(f"stopped: {stop}", file=sys.stderr)
         raise SystemExit(128 + stop.signal) from None

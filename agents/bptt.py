@@ -61,15 +61,14 @@ class BPTTConfig:
     """Updates between two evaluations on the validation trials, each with a line of output."""
 
     def __post_init__(self) -> None:
-        checks.whole("n_batches", self.n_batches, at_least=1)
-        checks.whole("batch_size", self.batch_size, at_least=1)
-        checks.real("learning_rate", self.learning_rate, above=0)
-        decay = checks.real("second_moment_decay", self.second_moment_decay, at_least=0)
+        for name in ("n_batches", "batch_size", "log_step"):
+            checks.whole(name, getattr(self, name), at_least=1, at_most=2**31 - 1)
+        checks.number("learning_rate", self.learning_rate, above=0)
+        decay = checks.number("second_moment_decay", self.second_moment_decay, at_least=0)
         if decay >= 1:
             raise ValueError(f"second_moment_decay must be less than 1, got {decay}")
-        checks.real("clip_norm", self.clip_norm, above=0)
-        checks.real("hidden_weight", self.hidden_weight, at_least=0)
-        checks.whole("log_step", self.log_step, at_least=1)
+        checks.number("clip_norm", self.clip_norm, above=0)
+        checks.number("hidden_weight", self.hidden_weight, at_least=0)
 
 
 class Problem(NamedTuple):
@@ -314,12 +313,15 @@ def train(
         >>> trained, history = train(policy, env, params, config, key=jax.random.key(1))
     """
     config = BPTTConfig() if config is None else config
+    checks.instance("params", params, ReachParams)
+    trials = params.task.validation_trials() if validation_trials is None else validation_trials
+    _check(env, params, config, trials, optimizer, checkpoints)
+    checks.key("key", key)
     trainable = select_trainable(policy, where_train)
     problem = Problem(env, params, config.hidden_weight, trainable)
     key_train, key_validation = jax.random.split(key)
     tools = _optimizer_and_schedule(config, optimizer)
     state = init_state(policy, trainable, tools[0], key_train)
-    trials = params.task.validation_trials() if validation_trials is None else validation_trials
     return _run(state, problem, config, tools, trials, key_validation, checkpoints, write)
 
 
@@ -359,6 +361,10 @@ def train_replicates(
         >>> first = tree_take(policies, 0)
     """
     config = BPTTConfig() if config is None else config
+    checks.instance("params", params, ReachParams)
+    trials = params.task.validation_trials() if validation_trials is None else validation_trials
+    _check(env, params, config, trials, optimizer, checkpoints)
+    checks.key("keys", keys, n_axes=1)
     trainable = select_trainable(policies, where_train)
     problem = Problem(env, params, config.hidden_weight, trainable)
     tools = _optimizer_and_schedule(config, optimizer)
@@ -373,8 +379,31 @@ def train_replicates(
     state = eqx.filter_vmap(lambda policy, key: init_state(policy, trainable, tools[0], key))(
         policies, keys_train
     )
-    trials = params.task.validation_trials() if validation_trials is None else validation_trials
     return _run(state, problem, config, tools, trials, keys_validation, checkpoints, write)
+
+
+def _check(
+    env: ReachEnv,
+    params: ReachParams,
+    config: BPTTConfig,
+    trials: Trial,
+    optimizer: optax.GradientTransformation | None,
+    checkpoints: Checkpoints | None,
+) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for what cannot be trained with."""
+    checks.instance("env", env, ReachEnv)
+    params.checked()
+    checks.instance("config", config, BPTTConfig)
+    checks.instance("validation_trials", trials, Trial)
+    if jnp.ndim(trials.start) != 2:
+        raise ValueError(
+            "validation_trials must have one leading axis, got start of shape "
+            f"{jnp.shape(trials.start)}"
+        )
+    if optimizer is not None:
+        checks.instance("optimizer", optimizer, optax.GradientTransformation)
+    if checkpoints is not None:
+        checks.instance("checkpoints", checkpoints, Checkpoints)
 
 
 Tools = tuple[optax.GradientTransformation, Callable[[Any], Any]]

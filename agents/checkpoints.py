@@ -16,7 +16,7 @@ from agents.actors import ActorPolicy
 from agents.files import replacing, write_whole
 from agents.lqr import exact
 from agents.policies import POLICIES, NetworkPolicy, RNNPolicy, count_replicates
-from fbx_env import Component, ReachParams
+from fbx_env import Component, ReachParams, checks
 
 FORMAT = "fbx-env model 1"
 DESCRIPTION, ARRAYS = "model.json", "model.npz"
@@ -40,6 +40,7 @@ def save_model(
         TypeError: if the policy is of another class.
     """
     folder = Path(folder)
+    checks.instance("params", params, ReachParams)
     description = {
         "format": FORMAT,
         "policy": _describe_policy(policy),
@@ -151,9 +152,7 @@ def _describe_component(value: Any) -> Any:
 def _rebuild_component(value: Any) -> Any:
     if isinstance(value, dict):
         fields = {name: _rebuild_component(item) for name, item in value.items() if name != "class"}
-        if value["class"] not in Component.registry:
-            raise ValueError(f"define or import its class {value['class']} before loading")
-        return Component.registry[value["class"]](**fields)
+        return Component.named(value["class"])(**fields)
     if isinstance(value, list):
         return tuple(_rebuild_component(item) for item in value)
     return value

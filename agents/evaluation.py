@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 
 from agents.bptt import losses_by_term
 from agents.lqr import optimal_loss
-from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, rollout, tree_take
+from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks, rollout, tree_take
 
 N_RANDOM_TRIALS = 1024
 """How many trials drawn from the task every learner is judged on, beside the validation trials."""
@@ -51,6 +51,7 @@ def evaluate(
         none; means over trials of ``endpoint_error`` [m] and ``peak_speed`` [m/s]. With noise the
         optimum is an expectation, and the losses of a few trials can be below it.
     """
+    checks.number("hidden_weight", hidden_weight, at_least=0)
     trajectory = rollout(env, params, policy, trials, key)
     terms = {name: float(loss) for name, loss in losses_by_term(trajectory, hidden_weight).items()}
     environment = sum(terms.values()) - terms["hidden"]
@@ -88,7 +89,11 @@ def evaluate_replicates(
     Returns:
         The metrics of ``evaluate``, as means over replicates, and ``replicates``, a list with the
         metrics of each.
+
+    Raises:
+        ValueError: if the arrays of the policies share no leading axis.
     """
+    tree_take(policies, 0)
     each = [
         evaluate(
             tree_take(policies, index), env, params, trials, hidden_weight=hidden_weight, key=key

@@ -31,6 +31,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         ...     figure.savefig(temporary)
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}")
     descriptor, name = tempfile.mkstemp(prefix=PARTIAL, suffix=f"-{path.name}", dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)

@@ -86,7 +86,13 @@ class History:
             rows: loss terms, ``total``, ``gradient_norm`` and ``learning_rate``, one entry an
                 update; all but the last with a second axis for replicates.
             seconds: since training began.
+
+        Raises:
+            ValueError: if rows are of different lengths, or there is no total.
         """
+        if len({np.shape(values)[:1] for values in rows.values()}) != 1 or "total" not in rows:
+            shapes = ", ".join(f"{name} {np.shape(values)}" for name, values in rows.items())
+            raise ValueError(f"rows must have a total, and all one entry an update, got {shapes}")
         n_updates = len(rows["total"])
         known = ("gradient_norm", "learning_rate")
         new = {
@@ -106,6 +112,8 @@ class History:
 
     def add_validation(self, terms: Mapping[str, Any]) -> None:
         """Note the validation losses after the last update, by term and in total."""
+        if not len(self):
+            raise ValueError("there is no update yet after which there could be a validation")
         for name, value in terms.items():
             values = np.asarray(value, float)
             gaps = np.full((len(self), *values.shape), np.nan)

@@ -36,7 +36,7 @@ class LeakyRNNCell(eqx.Module):
     def __init__(
         self, input_size: int, hidden_size: int, leak: float = 0.5, *, key: PRNGKeyArray
     ) -> None:
-        if not 0 < leak <= 1:
+        if not 0 < checks.number("leak", leak) <= 1:
             raise ValueError(f"leak must be greater than 0 and at most 1, got {leak!r}")
         limit = 1 / hidden_size**0.5
         key_ih, key_hh = jax.random.split(key)
@@ -344,6 +344,7 @@ def _ends(
     obs_size = checks.whole("obs_size", obs_size, at_least=1)
     action_size = checks.whole("action_size", action_size, at_least=1)
     hidden_size = checks.whole("hidden_size", hidden_size, at_least=1)
+    checks.key("key", key)
     key_encoder, key_hidden, key_readout = jax.random.split(key, 3)
     encoder = None
     if encoding_size is not None:

@@ -28,6 +28,7 @@ from fbx_env import (
     Trial,
     checks,
     rollout,
+    tree_take,
 )
 
 
@@ -54,7 +55,7 @@ class TrainingTask:
         checks.instance("env", self.env, ReachEnv)
         checks.instance("params", self.params, ReachParams)
         checks.instance("validation_trials", self.validation_trials, Trial)
-        checks.real("hidden_weight", self.hidden_weight, at_least=0)
+        checks.number("hidden_weight", self.hidden_weight, at_least=0)
 
     @property
     def loss(self) -> Loss:
@@ -124,7 +125,12 @@ class TrainingTask:
     def eval_replicates(
         self, models: Any, *, key: PRNGKeyArray, trials: Trial | None = None
     ) -> Trajectory:
-        """``eval`` of every replicate: the trajectory has replicates first, then trials."""
+        """``eval`` of every replicate: the trajectory has replicates first, then trials.
+
+        Raises:
+            ValueError: if the arrays of the models share no leading axis.
+        """
+        tree_take(models, 0)
         return eqx.filter_vmap(lambda model: self.eval(model, key=key, trials=trials))(models)
 
 
@@ -143,6 +149,10 @@ class TrainingContext:
     task: TrainingTask
     where_train: Callable[[Any], Any] | None = None
     n_replicates: int = 1
+
+    def __post_init__(self) -> None:
+        checks.instance("task", self.task, TrainingTask)
+        checks.whole("n_replicates", self.n_replicates, at_least=1)
 
     def replace(self, **changes: Any) -> TrainingContext:
         """Return a copy with some attributes changed.
@@ -198,6 +208,7 @@ class TrainingContext:
             )
         if optimizer is not None and "learning_rate" in settings:
             raise ValueError("learning_rate is the default optimiser's; give it to the optimizer")
+        checks.key("key", key)
         config = BPTTConfig(**settings, hidden_weight=self.task.hidden_weight)
         shared: dict[str, Any] = {
             "where_train": self.where_train,
@@ -264,6 +275,7 @@ def point_mass_nn_simple_reaches(
     """
     n_replicates = checks.whole("n_replicates", n_replicates, at_least=1)
     n_steps = checks.whole("n_steps", n_steps, at_least=2)
+    checks.key("key", key)
     params = ReachParams(
         max_steps_in_episode=n_steps - 1,
         plant=PointMass(mass=mass),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import math
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -146,8 +147,17 @@ def _version(package: str) -> str:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file for people and programs."""
-    write_whole(path, json.dumps(content, indent=2) + "\n")
+    """Write a JSON file for people and programs: null where a number is not finite."""
+    write_whole(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
+
+
+def _finite(content: Any) -> Any:
+    """The same, with ``None`` for infinity and for what is not a number, which JSON cannot say."""
+    if isinstance(content, dict):
+        return {name: _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def as_dict(config: Any) -> dict[str, Any]:

@@ -124,8 +124,10 @@ def principal_components(activity: Float[np.ndarray, "... units"]) -> PrincipalC
         array([0.6, 0.8])
     """
     activity = np.asarray(activity, float)
-    if activity.ndim < 2:
-        raise ValueError(f"activity must be (..., units), got shape {activity.shape}")
+    if activity.ndim < 2 or not activity.size:
+        raise ValueError(
+            f"activity must be (..., units), of one sample or more, got shape {activity.shape}"
+        )
     _check_finite(activity)
     samples = activity.reshape(-1, activity.shape[-1])
     mean = samples.mean(axis=0)
@@ -159,6 +161,8 @@ def sample_units(n_units: int, available: int, key: PRNGKeyArray) -> Int[np.ndar
         (3,)
     """
     n_units = checks.whole("n_units", n_units, at_least=1)
+    available = checks.whole("available", available, at_least=1)
+    checks.key("key", key)
     if n_units > available:
         raise ValueError(f"n_units must be at most {available}, the units there are, got {n_units}")
     return np.asarray(jax.random.permutation(key, available))[:n_units]

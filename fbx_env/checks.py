@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -23,7 +25,7 @@ def real(
     """Return ``value`` as a floating-point array, or raise.
 
     Further leading axes than those of ``shape`` are welcome: they are what ``vmap`` maps over.
-    Inside a JAX transformation only the shape can be checked.
+    Inside ``jax.jit`` and ``jax.vmap`` only the shape can be checked.
 
     Args:
         name: what the message calls the value.
@@ -36,13 +38,17 @@ def real(
         TypeError: if ``value`` is not numeric.
         ValueError: if its shape is wrong, an element is not finite, or is out of range.
     """
-    if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+    known = jax.tree.map(
+        lambda leaf: jax.lax.stop_gradient(leaf) if isinstance(leaf, jax.core.Tracer) else leaf,
+        value,
+    )
+    if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(known)):
         try:
-            given = np.asarray(value)
+            given = np.asarray(known)
         except (TypeError, ValueError):
             given = np.asarray(None)
         if given.dtype.kind not in "fiu" and not jnp.issubdtype(given.dtype, jnp.floating):
-            raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}")
+            raise TypeError(f"{name} must be a number or an array of numbers, got {known!r}")
         with np.errstate(over="ignore"):
             given = given.astype(jnp.result_type(float))
         allowed = "finite"
@@ -52,11 +58,41 @@ def real(
         if at_least is not None:
             allowed, valid = f"finite and at least {at_least:g}", valid & (given >= at_least)
         if not valid.all():
-            raise ValueError(f"{name} must be {allowed}, got {_show(value)}")
+            raise ValueError(f"{name} must be {allowed}, got {_show(known)}")
     array = jnp.asarray(value, dtype=float)
     if array.shape[max(array.ndim - len(shape), 0) :] != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if array.ndim > len(shape) and _single.get():
+        raise ValueError(
+            f"{name} must have shape {shape} in one experiment, got {array.shape}; "
+            "map over several with jax.vmap"
+        )
     return array
+
+
+_single = contextvars.ContextVar("single", default=False)
+
+
+@contextlib.contextmanager
+def single() -> Iterator[None]:
+    """Let ``real`` refuse further leading axes meanwhile."""
+    token = _single.set(True)
+    try:
+        yield
+    finally:
+        _single.reset(token)
+
+
+def number(
+    name: str, value: Any, *, above: float | None = None, at_least: float | None = None
+) -> float:
+    """Return ``value`` as one Python float, or raise; as ``real``, without leading axes."""
+    # What is known is computed at once, also while something around it is being traced.
+    with jax.ensure_compile_time_eval():
+        given = real(name, value, above=above, at_least=at_least)
+    if given.ndim:
+        raise ValueError(f"{name} must be one number, got {_show(value)}")
+    return float(given)
 
 
 def whole(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
@@ -74,6 +110,31 @@ def whole(name: str, value: Any, *, at_least: int, at_most: int | None = None) -
     if at_most is not None and value > at_most:
         raise ValueError(f"{name} must be at most {at_most}, got {value}")
     return int(value)
+
+
+def key(name: str, value: Any, n_axes: int = 0) -> Any:
+    """Return ``value`` if it is a random key of JAX, typed or raw, or raise.
+
+    Args:
+        name: what the message calls it.
+        value: a key, or an array of keys.
+        n_axes: of the array of keys; 0 for one key.
+
+    Raises:
+        TypeError: if ``value`` is no key.
+        ValueError: if there are more or fewer keys.
+    """
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
+        shape = value.shape
+    elif dtype == jnp.uint32 and value.ndim > 0:
+        shape = value.shape[:-1]
+    else:
+        raise TypeError(f"{name} must be a random key, as jax.random.key(0), got {_show(value)}")
+    if len(shape) != n_axes:
+        wanted = "several keys along a leading axis" if n_axes else "one key"
+        raise ValueError(f"{name} must be {wanted}, got keys of shape {shape}")
+    return value
 
 
 def flag(name: str, value: Any) -> bool:

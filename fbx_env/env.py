@@ -65,7 +65,7 @@ class ReachParams(Component, environment.EnvParams):
         checks.instance("loss", self.loss, Loss)
         self._assign(
             max_steps_in_episode=checks.whole(
-                "max_steps_in_episode", self.max_steps_in_episode, at_least=1
+                "max_steps_in_episode", self.max_steps_in_episode, at_least=1, at_most=2**31 - 1
             ),
             dt=checks.real("dt", self.dt, above=0),
             time_in_observation=checks.flag("time_in_observation", self.time_in_observation),
@@ -137,6 +137,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
 
     def reset_env(self, key: PRNGKeyArray, params: ReachParams) -> tuple[Observation, ReachState]:
         """Start a trial drawn from the task."""
+        checks.instance("params", params, ReachParams)
         key_trial, key_sensory = jax.random.split(key)
         return self.reset_trial(key_sensory, params.task.sample(key_trial), params)
 
@@ -151,9 +152,11 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
             params: the experiment.
 
         Raises:
-            TypeError: if ``trial`` is not a ``Trial``.
-            ValueError: if it has a leading axis.
+            TypeError: if ``trial`` is not a ``Trial``, or ``params`` are not ``ReachParams``.
+            ValueError: if ``trial`` or a number of the params has a leading axis, or such a number
+                is out of range.
         """
+        checks.instance("params", params, ReachParams).checked()
         checks.instance("trial", trial, Trial)
         if jnp.ndim(trial.start) != 1:
             raise ValueError(
@@ -191,8 +194,11 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
             ``{"losses": the weighted cost of the step by term}``.
 
         Raises:
+            TypeError: if ``state`` or ``params`` are something else.
             ValueError: if ``action`` has the wrong shape.
         """
+        checks.instance("state", state, ReachState)
+        checks.instance("params", params, ReachParams)
         key_motor, key_sensory = jax.random.split(key)
         plant, motor, sensory = params.plant, params.motor, params.sensory
         command = jnp.asarray(action, state.force.dtype)
@@ -259,11 +265,13 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
     def action_space(self, params: ReachParams | None = None) -> spaces.Box:
         """Commands that the force limit leaves as they are [N]."""
         params = self.default_params if params is None else params
+        checks.instance("params", params, ReachParams)
         limit = params.motor.max_force
         return spaces.Box(-limit, limit, (params.plant.action_size,), jnp.float32)
 
     def observation_space(self, params: ReachParams) -> spaces.Box:
         """Any real numbers: neither the plant nor the noise is bounded."""
+        checks.instance("params", params, ReachParams)
         _, state = jax.eval_shape(self.reset_env, jax.random.key(0), params)
         observation = jax.eval_shape(self.observe, jax.random.key(0), state, None, params)
         return spaces.Box(-jnp.inf, jnp.inf, observation.shape, jnp.float32)

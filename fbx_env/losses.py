@@ -102,6 +102,7 @@ class LossTerm(Component, abc.ABC):
         return Loss((self,)) + other
 
     def __mul__(self, factor: Scalar) -> LossTerm:
+        factor = checks.real("what a loss is multiplied with", factor, at_least=0)
         return self.replace(weight=self.weight * factor)
 
     __rmul__ = __mul__
@@ -194,7 +195,8 @@ class Loss(Component):
     @property
     def weights(self) -> dict[str, Any]:
         """The terms' weights by name, for reading."""
-        return {term.name: float(f"{float(term.weight):.7g}") for term in self.terms}
+        weights = {term.name: checks.number("weight", term.weight) for term in self.terms}
+        return {name: float(f"{weight:.7g}") for name, weight in weights.items()}
 
     def with_weights(self, **weights: Scalar) -> Loss:
         """The same loss with other weights, given by the terms' names.

@@ -71,6 +71,10 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
     loss_weights = checks.instance("loss_weights", overrides.get("loss_weights", {}), Mapping)
     if "time_exponent" in overrides:
         exponent = overrides["time_exponent"]
+        if not any(isinstance(term, PositionCost) for term in params.loss):
+            raise ValueError(
+                "time_exponent belongs to the position term, which this loss does not have"
+            )
         terms = tuple(
             term.replace(exponent=exponent) if isinstance(term, PositionCost) else term
             for term in params.loss

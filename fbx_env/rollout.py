@@ -38,6 +38,9 @@ class Policy(Protocol):
         ...
 
 
+POLICY_METHODS = ("__call__", "initial_carry", "activity")
+
+
 @struct.dataclass
 class Trajectory:
     """Whole trials: N steps and the N + 1 states around them. A batch has a leading axis.
@@ -85,15 +88,19 @@ def rollout(
         The trajectory; with a leading axis if ``trials`` has one.
 
     Raises:
-        TypeError: if ``trials`` is not a ``Trial``.
-        ValueError: if it has more than one leading axis.
+        TypeError: for an argument of the wrong kind.
+        ValueError: if a number of the params is out of range or has a leading axis, or ``trials``
+            has more than one.
 
     Example:
         >>> trajectory = rollout(env, params, policy, params.task.validation_trials(), key)
         >>> trajectory.pos.shape
         (7, 100, 2)
     """
+    checks.instance("env", env, ReachEnv)
+    checks.instance("params", params, ReachParams).checked()
     checks.instance("trials", trials, Trial)
+    checks.key("key", key)
     if jnp.ndim(trials.start) > 2:
         raise ValueError(
             f"trials must have no leading axis or one, got start of shape {trials.start.shape}"
@@ -169,6 +176,8 @@ def rollout_trial(
 
 def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape: Any) -> None:
     """Ask for one command, without computing it, so that a misfit is told in our words."""
+    if not all(callable(getattr(policy, name, None)) for name in POLICY_METHODS):
+        raise TypeError(f"policy must have {', '.join(POLICY_METHODS)}, got {policy!r}")
     advice = "if it is a group of replicates, take one with tree_take(policy, 0)"
     try:
         command, _ = jax.eval_shape(

@@ -23,7 +23,8 @@ class Trial(Component):
 
     Raises:
         TypeError: if either is not numeric.
-        ValueError: if either is not finite, does not end in two coordinates, or the shapes differ.
+        ValueError: if either is not finite, does not end in two coordinates, the shapes differ, or
+            there is no trial at all.
 
     Example:
         >>> Trial(start=(0.0, 0.0), goal=(0.5, 0.0)).goal
@@ -40,6 +41,8 @@ class Trial(Component):
             raise ValueError(
                 f"start and goal must have the same shape, got {start.shape} and {goal.shape}"
             )
+        if 0 in start.shape:
+            raise ValueError(f"there must be at least one trial, got start of shape {start.shape}")
         self._assign(start=start, goal=goal)
 
 
@@ -133,7 +136,7 @@ class SimpleReaches(Task):
         """
         grid_n = checks.whole("grid_n", grid_n, at_least=1)
         n_directions = checks.whole("n_directions", n_directions, at_least=1)
-        distance_m = checks.real("distance", distance, above=0)
+        distance_m = checks.number("distance", distance, above=0)
         low, high = jnp.asarray(self.workspace)
         inside = jnp.linspace(low, high, grid_n + 2)[1:-1]
         starts = jnp.stack(jnp.meshgrid(inside[:, 0], inside[:, 1], indexing="ij"), -1)
