@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="only two updates")
     n_updates = 2 if parser.parse_args().quick else 200
 
-    # A short task, whose optimum PPO comes near to in a minute.
+    # A short task, which PPO learns within a minute on two cores.
     _, params = fbx_env.make(
         max_steps_in_episode=20, dt=0.1, max_force=2.0, time_in_observation=True
     )
