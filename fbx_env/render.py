@@ -242,10 +242,16 @@ class _Canvas:
         pygame.draw.circle(self.surface, INK, trace[0], dot, thin)
         if len(trace) > 1:
             pygame.draw.lines(self.surface, TRACE, False, trace, bold)
-        self._arrow(trace[-1], 0.3 * self.side * scene.force / scene.max_force, bold)
+        self._arrow(trace[-1], self._arrow_length(), bold)
         pygame.draw.circle(self.surface, MASS, trace[-1], dot)
         self.surface.set_clip(None)
         self._words(dot, thin, bold)
+
+    def _arrow_length(self) -> Float[np.ndarray, "2"]:
+        """In pixels along each axis; by the root of the force, so that weak ones are seen too."""
+        force = self.scene.force
+        scale = math.sqrt(max(math.hypot(*force.tolist()), 1e-12) * self.scene.max_force)
+        return 0.3 * self.side * force / scale
 
     def _goal(self, at: tuple[float, float], dot: int, width: int) -> None:
         self.pygame.draw.circle(self.surface, GOAL, at, 2 * dot, width)
