@@ -97,10 +97,10 @@ class Train:
 
     def _go_on(self, folder: Path) -> None:
         """Complete a run that was stopped."""
-        mine = dataclasses.asdict(self)
+        mine, defaults = self._options(), Train()._options()
         others = [
             f"--{name.replace('_', '-')}"
-            for name, value in dataclasses.asdict(Train()).items()
+            for name, value in defaults.items()
             if name not in ("resume", "debug_nans") and mine[name] != value
         ]
         if others:
@@ -118,6 +118,11 @@ class Train:
                 return
             env, params = run.experiment.make()
             run.complete(folder, run.untrained(env, params), env, params, checkpoints)
+
+    def _options(self) -> dict[str, Any]:
+        """All settings by name, on one level."""
+        options = dataclasses.asdict(self)
+        return options.pop("experiment") | options.pop("bptt") | options
 
     def complete(
         self,

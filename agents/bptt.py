@@ -22,6 +22,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from tqdm import tqdm
 
+from agents.debugging import first_failure
 from agents.history import History
 from agents.interrupts import Interrupted, Request, requests_to_stop
 from agents.resuming import Checkpoints, Keeper, describe
@@ -110,6 +111,9 @@ class TrainState(NamedTuple):
 
 class TrainingError(ArithmeticError):
     """Training met a loss or gradient that is not finite.
+
+    With ``jax.config.update("jax_debug_nans", True)``, the message also says which operation was
+    the first to give such a number, and where.
 
     Attributes:
         policy: the last one whose loss and gradient were finite; the initial one if none was. For
@@ -414,7 +418,10 @@ def _run(
     if len(history) == config.n_batches:
         return state.policy, history
 
+    find_operation = jax.config.jax_debug_nans  # type: ignore[attr-defined]
     with contextlib.ExitStack() as stack:
+        # JAX's own check would stop at the reports of updates that are not due.
+        stack.enter_context(jax.debug_nans(False))
         request = stack.enter_context(requests_to_stop()) if checkpoints else Request()
         advance, validate, seconds = _compile(
             state, problem, config, tools[0], trials, key_validation, say
@@ -443,7 +450,10 @@ def _run(
             history.train_seconds = seconds = now - started
             if np.any(state.halted):
                 history.extend(_until_fault(rows), seconds)
-                raise TrainingError(_describe_fault(rows, done), state.last_good, history)
+                message = _describe_fault(rows, done)
+                if find_operation:
+                    message += f"; {_find_in_update(state, problem, tools[0], config.batch_size)}"
+                raise TrainingError(message, state.last_good, history)
             history.extend(rows, seconds)
             bar.set_postfix_str(f"loss {np.mean(rows['total'][-1]):.2e}", refresh=False)
             bar.update(n_updates)
@@ -452,12 +462,15 @@ def _run(
                 history.add_validation({name: losses[name] for name in columns if name in losses})
                 history.train_seconds = time.perf_counter() - started
                 if not np.all(np.isfinite(losses["total"])):
-                    raise TrainingError(
-                        f"training stopped at iteration {due - 1}: the validation loss is not "
-                        "finite; the last policy for which everything was finite is kept",
-                        state.last_good,
-                        history,
+                    message = _describe_fault(
+                        {name: np.asarray(loss)[None] for name, loss in losses.items()},
+                        due - 1,
+                        kind="validation ",
                     )
+                    if find_operation:
+                        operation = first_failure(validate, state.policy, compiled=False)
+                        message += f"; {operation}"
+                    raise TrainingError(message, state.last_good, history)
                 last = due == config.n_batches
                 label = "Final training iteration ({})" if last else "Training iteration {}"
                 say(
@@ -484,8 +497,8 @@ def _compile(
     """Compile both steps.
 
     Returns:
-        ``advance(state, n_updates) -> (state, reports)``, ``validate(policy) -> losses``, and how
-        long it took [s].
+        ``advance(state, n_updates) -> (state, reports)``, ``validate(policy) -> losses``, which
+        can also do without compilation, and how long it took [s].
     """
     judge: Any = validation_losses
     if state.iteration.ndim:
@@ -506,8 +519,8 @@ def _compile(
     def advance(state: TrainState, n_updates: Array) -> Any:
         return updates(state, problem, optimizer, config.batch_size, length, n_updates)
 
-    def validate(policy: Any) -> Any:
-        return validation(policy, problem, trials, key_validation)
+    def validate(policy: Any, compiled: bool = True) -> Any:
+        return (validation if compiled else judge)(policy, problem, trials, key_validation)
 
     return advance, validate, ended - started
 
@@ -525,7 +538,7 @@ def _mean_and_range(losses: np.ndarray) -> str:
 
 def _is_good(rows: dict[str, np.ndarray]) -> np.ndarray:
     """Whether the losses and gradients of each update, and of each replicate, are finite."""
-    return np.isfinite(rows["total"]) & np.isfinite(rows["gradient_norm"])
+    return np.isfinite(rows["total"]) & np.isfinite(rows.get("gradient_norm", 0.0))
 
 
 def _until_fault(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -534,7 +547,7 @@ def _until_fault(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: values[:n_good] for name, values in rows.items()}
 
 
-def _describe_fault(rows: dict[str, np.ndarray], done: int) -> str:
+def _describe_fault(rows: dict[str, np.ndarray], done: int, kind: str = "") -> str:
     index = len(_until_fault(rows)["total"])
     at_fault = {name: values[index] for name, values in rows.items() if name != "learning_rate"}
     whose = ""
@@ -546,6 +559,19 @@ def _describe_fault(rows: dict[str, np.ndarray], done: int) -> str:
     causes = [name for name in faulty if name not in ("total", "gradient_norm")]
     what = f"loss term {', '.join(causes)}" if causes else ", ".join(faulty).replace("_", " ")
     return (
-        f"training stopped at iteration {done + index}: the {what}{whose} is not finite; "
+        f"training stopped at iteration {done + index}: the {kind}{what}{whose} is not finite; "
         "the last policy for which everything was finite is kept"
     )
+
+
+def _find_in_update(
+    state: TrainState,
+    problem: Problem,
+    optimizer: optax.GradientTransformation,
+    batch_size: int,
+) -> str:
+    """Which operation of the update that halted the training was the first to fail."""
+    if state.halted.ndim:
+        replicate = int(np.argmax(state.halted))
+        state = jax.tree.map(lambda leaf: leaf[replicate] if eqx.is_array(leaf) else leaf, state)
+    return first_failure(update, state, problem, optimizer, batch_size)

@@ -100,12 +100,13 @@ def prepare_folder(folder: Path, overwrite: bool, files: Iterable[str]) -> None:
     Raises:
         ValueError: if something is in the folder and may not be replaced.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     remove_partial(folder)
     there = {path.name for path in folder.iterdir()} - {LOCK}
     if there and not overwrite:
         advice = "give another --out, or --overwrite to replace it"
         if CONFIG in there and METRICS not in there:
-            advice = f"go on with its run by --resume {folder}, {advice}"
+            advice = f"go on with its run by --resume, {advice}"
         raise ValueError(f"{folder} is not empty; {advice}")
     for name in files:
         (folder / name).unlink(missing_ok=True)

@@ -207,7 +207,7 @@ def test_config_refuses_nonsense(field, value, message):
 def test_a_validation_loss_that_is_not_finite_stops_training_too(experiment, policy, key):
     config = BPTTConfig(n_batches=1, batch_size=2, learning_rate=1e30)
     with pytest.raises(
-        TrainingError, match="at iteration 0: the validation loss is not finite"
+        TrainingError, match="at iteration 0: the validation loss term command is not finite"
     ) as e:
         train(policy, *experiment, config, key=key, write=None)
     assert eqx.tree_equal(e.value.policy, policy)
