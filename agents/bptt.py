@@ -456,6 +456,7 @@ def _run(
             state, problem, config, tools[0], trials, key_validation, say
         )
         history.compile_seconds += seconds
+        learning_rates = np.asarray(tools[1](np.arange(config.n_batches)))
         bar = tqdm(
             initial=len(history),
             total=config.n_batches,
@@ -473,7 +474,7 @@ def _run(
             before = time.perf_counter()
             state, reports = advance(state, jnp.asarray(n_updates))
             rows = {name: np.asarray(reports[name])[:n_updates] for name in columns}
-            rows["learning_rate"] = tools[1](done + np.arange(n_updates))
+            rows["learning_rate"] = learning_rates[done : done + n_updates]
             now = time.perf_counter()
             stretch = max(1, int(STRETCH_SECONDS * n_updates / (now - before)))
             history.train_seconds = seconds = now - started

@@ -72,8 +72,9 @@ class Watch:
         losses = np.where(stepped, self._losses - rows[:, layout.column("reward")], self._losses)
         self._losses = np.where(started, 0, losses)
         for index in np.flatnonzero(started | stepped):
-            before = [] if started[index] else self._traces[index]
-            self._traces[index] = [*before, rows[index, layout.position].copy()]
+            if started[index]:
+                self._traces[index] = []
+            self._traces[index].append(rows[index, layout.position].copy())
 
     def scenes(self, rows: Rows, layout: Layout, params: ReachParams) -> list[Scene]:
         """What there is to draw of each trial, ``rows`` being the last that were seen.
@@ -102,7 +103,7 @@ def frame(scene: Scene, side: int = SIDE) -> Frame:
     """Draw one trial.
 
     The view is the workspace and a little more, and grows to keep the whole trace in sight. Below
-    300 pixels there is no room for any word, only for the loss.
+    300 pixels there is room for the loss alone.
 
     Args:
         scene: what to draw.
@@ -242,10 +243,16 @@ class _Canvas:
         pygame.draw.circle(self.surface, INK, trace[0], dot, thin)
         if len(trace) > 1:
             pygame.draw.lines(self.surface, TRACE, False, trace, bold)
-        self._arrow(trace[-1], 0.3 * self.side * scene.force / scene.max_force, bold)
+        self._arrow(trace[-1], self._arrow_length(), bold)
         pygame.draw.circle(self.surface, MASS, trace[-1], dot)
         self.surface.set_clip(None)
         self._words(dot, thin, bold)
+
+    def _arrow_length(self) -> Float[np.ndarray, "2"]:
+        """In pixels along each axis; by the root of the force, so that weak ones are seen too."""
+        force = self.scene.force
+        scale = math.sqrt(max(math.hypot(*force.tolist()), 1e-12) * self.scene.max_force)
+        return 0.3 * self.side * force / scale
 
     def _goal(self, at: tuple[float, float], dot: int, width: int) -> None:
         self.pygame.draw.circle(self.surface, GOAL, at, 2 * dot, width)
@@ -273,7 +280,8 @@ class _Canvas:
         pad, scene = self.text_height // 2, self.scene
         middle = self.header // 2
         if not self.has_words:
-            self._text(f"{scene.loss:.3g}", pad, middle)
+            name = "loss " if self.side >= 240 else ""
+            self._text(f"{name}{scene.loss:.3g}", pad, middle)
             return
         force = math.hypot(*scene.force.tolist())
         third = self.side // 3

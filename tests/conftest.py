@@ -1,6 +1,9 @@
-"""Shared fixtures."""
+"""Shared fixtures, and one cache of compiled programs for all workers and their subprocesses."""
 
 import json
+import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,20 @@ from fbx_env import make
 mpl.use("agg")
 
 REFERENCES = ("delay0_untrained", "delay0_trained", "delay1_untrained", "delay1_trained")
+
+
+def pytest_configure(config):
+    """Most of the suite's time is compilation, and much of it is of the same programs."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="fbx-env-compiled-")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # JAX was imported before the variables were set, except in workers and subprocesses.
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @dataclass(frozen=True)

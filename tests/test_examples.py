@@ -48,8 +48,8 @@ def test_readme_code_runs_from_top_to_bottom(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict = {}
     for block in blocks:
-        short = re.sub(r"n_batches=\d+", "n_batches=3", block)
-        exec(re.sub(r"batch_size=\d+", "batch_size=4", short), namespace)
+        short = re.sub(r"n_batches=\d+(, batch_size=\d+)?", "n_batches=3, batch_size=4", block)
+        exec(short, namespace)
     plt.close("all")
     assert namespace["models"].readout.bias.shape == (5, 2)
     assert namespace["smooth"].readout.bias.shape == (2,)

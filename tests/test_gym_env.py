@@ -142,6 +142,7 @@ def test_seeds():
     same(one.reset(seed=5), other.reset(seed=5))
     same(one.step(action), other.step(action))
     same(one.reset(), other.reset())
+    assert not np.array_equal(one.reset()[0], one.reset()[0])
     assert not np.array_equal(one.reset(seed=6)[0], other.reset(seed=7)[0])
     assert not np.array_equal(ReachGymEnv().reset()[0], ReachGymEnv().reset()[0])
     huge = 2**100
