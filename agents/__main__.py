@@ -19,6 +19,7 @@ from jaxtyping import PRNGKeyArray
 
 from agents.bptt import BPTTConfig, TrainingError, train, train_replicates
 from agents.checkpoints import load_model, save_model
+from agents.compare_command import Compare
 from agents.evaluation import evaluate, evaluate_replicates
 from agents.history import History
 from agents.pictures import PICTURES, draw_all, draw_reaches, draw_training
@@ -242,6 +243,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "plot": Plot,
     "sb3": SB3Command,
+    "compare": Compare,
 }
 
 
