@@ -9,6 +9,7 @@ from agents.checkpoints import save_model as save_model
 from agents.evaluation import evaluate as evaluate
 from agents.evaluation import evaluate_replicates as evaluate_replicates
 from agents.history import History as History
+from agents.interrupts import Interrupted as Interrupted
 from agents.lqr import OptimalPolicy as OptimalPolicy
 from agents.lqr import expected_loss as expected_loss
 from agents.lqr import optimal_loss as optimal_loss
@@ -21,3 +22,4 @@ from agents.policies import make_policy as make_policy
 from agents.presets import TrainingContext as TrainingContext
 from agents.presets import TrainingTask as TrainingTask
 from agents.presets import point_mass_nn_simple_reaches as point_mass_nn_simple_reaches
+from agents.resuming import Checkpoints as Checkpoints

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
+import shlex
 import sys
 import time
 from dataclasses import dataclass, field
@@ -21,10 +23,15 @@ from agents.bptt import BPTTConfig, TrainingError, train, train_replicates
 from agents.checkpoints import load_model, save_model
 from agents.compare_command import Compare
 from agents.evaluation import evaluate, evaluate_replicates
+from agents.files import locked, remove_partial
 from agents.history import History
+from agents.interrupts import Interrupted
 from agents.pictures import PICTURES, draw_all, draw_reaches, draw_training
 from agents.policies import NetworkPolicy, count_replicates, make_policy
+from agents.resuming import Checkpoints
 from agents.runs import (
+    CONFIG,
+    METRICS,
     RUN_FILES,
     Experiment,
     as_dict,
@@ -52,6 +59,14 @@ class Train:
     """Folder of the run; if not given, runs/<hidden type>-seed<seed>."""
     overwrite: bool = False
     """Replace the run that is in the folder."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Go on with a run that was stopped, from its last checkpoint, with its own settings. It ends
+    with the same bits as if it had not been stopped."""
+    checkpoint_seconds: float = 60.0
+    """Time between two checkpoints [s]; one is also written when the run is interrupted."""
+    debug_nans: bool = False
+    """If a number is not finite, repeat that update operation by operation, and say which was the
+    first to fail, and where."""
     seed: int = 0
     """For initial weights, trials and noise."""
     hidden_type: Literal["gru", "lstm", "rnn", "mlp"] = "gru"
@@ -67,19 +82,66 @@ class Train:
 
     def run(self) -> None:
         """Do it."""
-        started = time.perf_counter()
+        if self.resume is not None:
+            self._go_on(self.resume)
+            return
         env, params = self.experiment.make()
         policy = self.untrained(env, params)
-        key_train, key_evaluate = self.keys()[1:]
         folder = self.out or Path("runs") / f"{self.hidden_type}-seed{self.seed}"
-        prepare_folder(folder, self.overwrite, (*RUN_FILES, *PICTURES))
-        write_json(folder / "config.json", as_dict(self))
+        checkpoints = Checkpoints(folder, every_seconds=self.checkpoint_seconds)
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            prepare_folder(folder, self.overwrite, (*RUN_FILES, *PICTURES))
+            checkpoints.remove()
+            write_json(folder / CONFIG, as_dict(self))
+            self.complete(folder, policy, env, params, checkpoints)
 
+    def _go_on(self, folder: Path) -> None:
+        """Complete a run that was stopped."""
+        mine = dataclasses.asdict(self)
+        others = [
+            f"--{name.replace('_', '-')}"
+            for name, value in dataclasses.asdict(Train()).items()
+            if name not in ("resume", "debug_nans") and mine[name] != value
+        ]
+        if others:
+            raise ValueError(
+                "a run that is resumed keeps its own settings; leave out what you gave beside "
+                f"--resume ({', '.join(others)})"
+            )
+        run = dataclasses.replace(Train.load(folder), debug_nans=self.debug_nans)
+        with locked(folder):
+            remove_partial(folder)
+            checkpoints = Checkpoints(folder, every_seconds=run.checkpoint_seconds, resume=True)
+            if (folder / METRICS).exists():
+                checkpoints.remove()
+                print(f"The run in {folder} is finished; there is nothing to resume.")
+                return
+            env, params = run.experiment.make()
+            run.complete(folder, run.untrained(env, params), env, params, checkpoints)
+
+    def complete(
+        self,
+        folder: Path,
+        policy: NetworkPolicy,
+        env: ReachEnv,
+        params: ReachParams,
+        checkpoints: Checkpoints,
+    ) -> None:
+        """Train, or go on with it, then judge, draw and write everything into the folder."""
+        started = time.perf_counter()
+        key_train, key_evaluate = self.keys()[1:]
         fault = None
         try:
-            policy, history = self.train(policy, env, params, key_train)
+            with jax.debug_nans(self.debug_nans):
+                policy, history = self.train(policy, env, params, key_train, checkpoints)
         except TrainingError as error:
             policy, history, fault = error.policy, error.history, error
+        except Interrupted as stop:
+            raise Interrupted(
+                f"{stop}; go on with: python -m agents train --resume {shlex.quote(str(folder))}",
+                stop.signal,
+            ) from stop
         history.save(folder / "history.csv")
         save_model(folder, policy, params)
         metrics, trajectory = judge(
@@ -94,7 +156,7 @@ class Train:
         if fault is not None:
             raise fault
         write_json(
-            folder / "metrics.json",
+            folder / METRICS,
             {
                 **metrics,
                 "compile_seconds": history.compile_seconds,
@@ -103,6 +165,8 @@ class Train:
                 "versions": versions(),
             },
         )
+        # The metrics come last: a run that has them is finished, and needs no checkpoints.
+        checkpoints.remove()
         print(f"\n{summary(metrics)}\n\nThe run is in {folder}.")
 
     @classmethod
@@ -113,14 +177,12 @@ class Train:
             ValueError: if the folder holds none that can be read.
         """
         try:
-            config = json.loads((folder / "config.json").read_text())
+            config = json.loads((folder / CONFIG).read_text())
             config["experiment"] = Experiment(**config["experiment"])
             config["bptt"] = BPTTConfig(**config["bptt"])
             return cls(**{**config, "out": folder})
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{folder} is not a run: config.json cannot be read ({error})"
-            ) from error
+            raise ValueError(f"{folder} is not a run: {CONFIG} cannot be read ({error})") from error
 
     def keys(self) -> PRNGKeyArray:
         """Keys for the initial weights, for training and for evaluation."""
@@ -147,13 +209,18 @@ class Train:
         return eqx.filter_vmap(make)(jax.random.split(key, n_replicates))
 
     def train(
-        self, policy: NetworkPolicy, env: ReachEnv, params: ReachParams, key: PRNGKeyArray
+        self,
+        policy: NetworkPolicy,
+        env: ReachEnv,
+        params: ReachParams,
+        key: PRNGKeyArray,
+        checkpoints: Checkpoints,
     ) -> tuple[NetworkPolicy, History]:
         """Train one policy, or replicates."""
         if self.n_replicates == 1:
-            return train(policy, env, params, self.bptt, key=key)
+            return train(policy, env, params, self.bptt, key=key, checkpoints=checkpoints)
         keys = jax.random.split(key, self.n_replicates)
-        return train_replicates(policy, env, params, self.bptt, keys=keys)
+        return train_replicates(policy, env, params, self.bptt, keys=keys, checkpoints=checkpoints)
 
 
 @dataclass(frozen=True)
@@ -174,6 +241,10 @@ class Evaluate:
     def run(self) -> None:
         """Do it."""
         policy, params = load_model(self.run_folder)
+        with locked(self.run_folder):
+            self._judge(policy, params)
+
+    def _judge(self, policy: NetworkPolicy, params: ReachParams) -> None:
         hidden_weight = Train.load(self.run_folder).bptt.hidden_weight
         trials = params.task.validation_trials(self.grid_n, self.n_directions, self.distance)
         metrics, trajectory = judge(policy, params, trials, hidden_weight, key_from(self.seed))
@@ -193,13 +264,17 @@ class Plot:
     grid_n: int = 1
     """Starts along each axis of the workspace."""
     n_directions: int = 7
-    """Goals around each start."""
+    """Goals around each start, at least 3."""
     seed: int = 0
     """For noise, and for the units and trials that are shown."""
 
     def run(self) -> None:
         """Do it."""
         policy, params = load_model(self.run_folder)
+        with locked(self.run_folder):
+            self._draw(policy, params)
+
+    def _draw(self, policy: NetworkPolicy, params: ReachParams) -> None:
         untrained = Train.load(self.run_folder).untrained(ReachEnv(), params)
         key_rollout, key_pictures = jax.random.split(key_from(self.seed))
         n_replicates = count_replicates(policy)
@@ -208,7 +283,8 @@ class Plot:
         )
         if n_replicates is not None:
             policy, untrained = (tree_take(each, index) for each in (policy, untrained))
-        trials = params.task.validation_trials(self.grid_n, self.n_directions)
+        n_directions = checks.whole("n_directions", self.n_directions, at_least=3)
+        trials = params.task.validation_trials(self.grid_n, n_directions)
         trained, before = (
             rollout(ReachEnv(), params, each, trials, key_rollout) for each in (policy, untrained)
         )
@@ -290,6 +366,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, TypeError, OSError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1 if isinstance(error, TrainingError) else 2) from None
+    except Interrupted as stop:
+        print(f"stopped: {stop}", file=sys.stderr)
+        raise SystemExit(128 + stop.signal) from None
 
 
 if __name__ == "__main__":

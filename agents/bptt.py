@@ -6,6 +6,9 @@ scan, and the loop that runs them and reports.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,10 +23,16 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from tqdm import tqdm
 
 from agents.history import History
+from agents.interrupts import Interrupted, Request, requests_to_stop
+from agents.resuming import Checkpoints, Keeper, describe
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks
 from fbx_env.rollout import rollout_trial
 
 Terms = dict[str, Float[Array, ""]]
+
+STRETCH_SECONDS = 1.0
+"""A stretch of updates takes about as long at most, so that who interrupts the training need not
+wait. How updates are cut into stretches does not change what they compute."""
 
 
 @dataclass(frozen=True)
@@ -268,6 +277,7 @@ def train(
     where_train: Callable[[Any], Any] | None = None,
     validation_trials: Trial | None = None,
     optimizer: optax.GradientTransformation | None = None,
+    checkpoints: Checkpoints | None = None,
     write: Callable[[str], None] | None = tqdm.write,
 ) -> tuple[Any, History]:
     """Train a policy through the environment.
@@ -281,14 +291,17 @@ def train(
         where_train: selects what learns, as in ``select_trainable``; the rest stays as it is.
         validation_trials: on which losses are reported; the task's own if not given.
         optimizer: instead of Adam with cosine decay; the history then has NaN as learning rate.
+        checkpoints: where to keep what is needed to go on after being stopped. A training that is
+            stopped and resumed ends with the same bits as one that is not.
         write: what prints a line of text; ``None`` for silence, without progress bar.
 
     Returns:
         The trained policy and the history of its training.
 
     Raises:
-        ValueError: if ``where_train`` selects nothing.
+        ValueError: if ``where_train`` selects nothing, or no checkpoint can be used.
         TrainingError: if a loss or gradient is not finite; it holds the last good policy.
+        Interrupted: with checkpoints, after SIGINT or SIGTERM.
 
     Example:
         >>> env, params = fbx_env.make()
@@ -303,7 +316,7 @@ def train(
     tools = _optimizer_and_schedule(config, optimizer)
     state = init_state(policy, trainable, tools[0], key_train)
     trials = params.task.validation_trials() if validation_trials is None else validation_trials
-    return _run(state, problem, config, tools, trials, key_validation, write)
+    return _run(state, problem, config, tools, trials, key_validation, checkpoints, write)
 
 
 def train_replicates(
@@ -316,6 +329,7 @@ def train_replicates(
     where_train: Callable[[Any], Any] | None = None,
     validation_trials: Trial | None = None,
     optimizer: optax.GradientTransformation | None = None,
+    checkpoints: Checkpoints | None = None,
     write: Callable[[str], None] | None = tqdm.write,
 ) -> tuple[Any, History]:
     """Train several policies of one kind side by side, each as ``train`` would train it alone.
@@ -356,7 +370,7 @@ def train_replicates(
         policies, keys_train
     )
     trials = params.task.validation_trials() if validation_trials is None else validation_trials
-    return _run(state, problem, config, tools, trials, keys_validation, write)
+    return _run(state, problem, config, tools, trials, keys_validation, checkpoints, write)
 
 
 Tools = tuple[optax.GradientTransformation, Callable[[Any], Any]]
@@ -386,71 +400,121 @@ def _run(
     tools: Tools,
     trials: Trial,
     key_validation: PRNGKeyArray,
+    checkpoints: Checkpoints | None,
     write: Callable[[str], None] | None,
 ) -> tuple[Any, History]:
     """Compile, then alternate between stretches of updates and validation, and report."""
     say = (lambda _: None) if write is None else write
-    optimizer, learning_rate = tools
-    length = min(config.log_step, config.n_batches)
     columns = (*problem.params.loss.names, "hidden", "total", "gradient_norm")
     are_replicates = state.iteration.ndim > 0
     mean = "mean " if are_replicates else ""
-    judge: Any = validation_losses
-    if are_replicates:
-        judge = eqx.filter_vmap(judge, in_axes=(eqx.if_array(0), None, None, 0))
+    about = describe((problem.params, problem.trainable, state.key), (state, trials))
+    keeper = Keeper(checkpoints, {"config": dataclasses.asdict(config), **about}, say)
+    state, history = keeper.restore(state)
+    if len(history) == config.n_batches:
+        return state.policy, history
 
-    started = time.perf_counter()
-    compiling: Any = eqx.filter_jit(update_many)
-    advance = compiling.lower(
-        state, problem, optimizer, config.batch_size, length, jnp.asarray(1)
-    ).compile()
-    compiled_training = time.perf_counter() - started
-    say(f"Training step compiled in {compiled_training:.2f} seconds.")
-    started = time.perf_counter()
-    compiling = eqx.filter_jit(judge)
-    validate = compiling.lower(state.policy, problem, trials, key_validation).compile()
-    compiled_validation = time.perf_counter() - started
-    say(f"Validation step compiled in {compiled_validation:.2f} seconds.\n")
-
-    history = History(compile_seconds=compiled_training + compiled_validation)
-    bar = tqdm(total=config.n_batches, desc="Training iteration", disable=write is None)
-    started = time.perf_counter()
-    due = 1
-    with bar:
+    with contextlib.ExitStack() as stack:
+        request = stack.enter_context(requests_to_stop()) if checkpoints else Request()
+        advance, validate, seconds = _compile(
+            state, problem, config, tools[0], trials, key_validation, say
+        )
+        history.compile_seconds += seconds
+        bar = tqdm(
+            initial=len(history),
+            total=config.n_batches,
+            desc="Training iteration",
+            disable=write is None,
+        )
+        stack.enter_context(bar)
+        started = time.perf_counter() - history.train_seconds
+        stretch = 1
         while (done := len(history)) < config.n_batches:
-            n_updates = min(due, config.n_batches - done)
-            state, reports = advance(
-                state, problem, optimizer, config.batch_size, length, jnp.asarray(n_updates)
-            )
+            if request.signal is not None:
+                raise Interrupted(keeper.save(state, history), request.signal)
+            due = _next_report(done, config)
+            n_updates = keeper.until_due(done, min(due - done, stretch))
+            before = time.perf_counter()
+            state, reports = advance(state, jnp.asarray(n_updates))
             rows = {name: np.asarray(reports[name])[:n_updates] for name in columns}
-            rows["learning_rate"] = learning_rate(done + np.arange(n_updates))
+            rows["learning_rate"] = tools[1](done + np.arange(n_updates))
+            now = time.perf_counter()
+            stretch = max(1, int(STRETCH_SECONDS * n_updates / (now - before)))
+            history.train_seconds = seconds = now - started
             if np.any(state.halted):
-                history.extend(_until_fault(rows), time.perf_counter() - started)
+                history.extend(_until_fault(rows), seconds)
                 raise TrainingError(_describe_fault(rows, done), state.last_good, history)
-            history.extend(rows, time.perf_counter() - started)
-            losses = validate(state.policy, problem, trials, key_validation)
-            history.add_validation({name: losses[name] for name in columns if name in losses})
-            if not np.all(np.isfinite(losses["total"])):
-                raise TrainingError(
-                    f"training stopped at iteration {len(history) - 1}: the validation loss is not "
-                    "finite; the last policy for which everything was finite is kept",
-                    state.last_good,
-                    history,
-                )
+            history.extend(rows, seconds)
             bar.set_postfix_str(f"loss {np.mean(rows['total'][-1]):.2e}", refresh=False)
             bar.update(n_updates)
-            last = done + n_updates == config.n_batches
-            label = "Final training iteration ({})" if last else "Training iteration {}"
-            say(
-                f"{label.format(len(history) - 1)}:\n"
-                f"    {mean}training loss: {_mean_and_range(rows['total'][-1])}\n"
-                f"    {mean}validation loss: {_mean_and_range(np.asarray(losses['total']))}\n"
-            )
-            due = config.log_step
-    history.train_seconds = time.perf_counter() - started
+            if len(history) == due:
+                losses = validate(state.policy)
+                history.add_validation({name: losses[name] for name in columns if name in losses})
+                history.train_seconds = time.perf_counter() - started
+                if not np.all(np.isfinite(losses["total"])):
+                    raise TrainingError(
+                        f"training stopped at iteration {due - 1}: the validation loss is not "
+                        "finite; the last policy for which everything was finite is kept",
+                        state.last_good,
+                        history,
+                    )
+                last = due == config.n_batches
+                label = "Final training iteration ({})" if last else "Training iteration {}"
+                say(
+                    f"{label.format(due - 1)}:\n"
+                    f"    {mean}training loss: {_mean_and_range(rows['total'][-1])}\n"
+                    f"    {mean}validation loss: {_mean_and_range(np.asarray(losses['total']))}\n"
+                )
+            keeper.save_if_due(state, history)
+        keeper.save(state, history)
     n_trials = f"{config.n_batches * config.batch_size:,} trials"
     say(f"Completed training run on a total of {n_trials}{' per model' if are_replicates else ''}.")
     return state.policy, history
+
+
+def _compile(
+    state: TrainState,
+    problem: Problem,
+    config: BPTTConfig,
+    optimizer: optax.GradientTransformation,
+    trials: Trial,
+    key_validation: PRNGKeyArray,
+    say: Callable[[str], None],
+) -> tuple[Callable[..., Any], Callable[..., Any], float]:
+    """Compile both steps.
+
+    Returns:
+        ``advance(state, n_updates) -> (state, reports)``, ``validate(policy) -> losses``, and how
+        long it took [s].
+    """
+    judge: Any = validation_losses
+    if state.iteration.ndim:
+        judge = eqx.filter_vmap(judge, in_axes=(eqx.if_array(0), None, None, 0))
+    length = min(config.log_step, config.n_batches)
+    started = time.perf_counter()
+    compiling: Any = eqx.filter_jit(update_many)
+    updates = compiling.lower(
+        state, problem, optimizer, config.batch_size, length, jnp.asarray(1)
+    ).compile()
+    compiled = time.perf_counter()
+    say(f"Training step compiled in {compiled - started:.2f} seconds.")
+    compiling = eqx.filter_jit(judge)
+    validation = compiling.lower(state.policy, problem, trials, key_validation).compile()
+    ended = time.perf_counter()
+    say(f"Validation step compiled in {ended - compiled:.2f} seconds.\n")
+
+    def advance(state: TrainState, n_updates: Array) -> Any:
+        return updates(state, problem, optimizer, config.batch_size, length, n_updates)
+
+    def validate(policy: Any) -> Any:
+        return validation(policy, problem, trials, key_validation)
+
+    return advance, validate, ended - started
+
+
+def _next_report(done: int, config: BPTTConfig) -> int:
+    """After how many updates the next validation is: the first, every ``log_step``, the last."""
+    return min(1 + config.log_step * math.ceil(done / config.log_step), config.n_batches)
 
 
 def _mean_and_range(losses: np.ndarray) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from agents.actors import ActorPolicy
+from agents.files import replacing, write_whole
 from agents.lqr import exact
 from agents.policies import POLICIES, NetworkPolicy, RNNPolicy, count_replicates
 from fbx_env import Component, ReachParams
@@ -48,9 +49,10 @@ def save_model(
         jax.tree_util.keystr(path): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(policy, eqx.is_array))
     }
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
-    with (folder / ARRAYS).open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    with replacing(folder / ARRAYS) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    # The description comes last: without it, the folder holds no model.
+    write_whole(folder / DESCRIPTION, json.dumps(description, indent=2) + "\n")
 
 
 def load_model(folder: Path | str) -> tuple[Any, ReachParams]:

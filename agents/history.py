@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.files import replacing
 from fbx_env import checks
 
 if TYPE_CHECKING:
@@ -133,9 +134,9 @@ class History:
         return pd.DataFrame(self.table())
 
     def save(self, path: Path | str) -> None:
-        """Write the table as a CSV file; cells without a value are empty."""
+        """Write the table as a CSV file, whole or not at all; cells without a value are empty."""
         table = self.table()
-        with Path(path).open("w", newline="") as file:
+        with replacing(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(table)
             for row in zip(*table.values(), strict=True):

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from jaxtyping import PRNGKeyArray
 from matplotlib.figure import Figure
 
+from agents.files import replacing
 from agents.history import History
 from fbx_env import Trajectory, plot, tree_take
 from fbx_env.tasks import Task
@@ -53,7 +54,7 @@ def draw_all(
     Args:
         folder: of the run.
         history: of its training.
-        trajectory: of the trained model on the validation trials.
+        trajectory: of the trained model on the validation trials, in three directions or more.
         untrained: of the model before training, on the same trials.
         task: whose distribution of trials is shown.
         key: chooses the trials and units that are shown.
@@ -72,11 +73,12 @@ def draw_all(
         "activity_heatmap.png": lambda: plot.activity_heatmap(tree_take(trajectory, 0)),
         "sampled_units.png": lambda: plot.activity_sample_units(trajectory, n_units, key=key_units),
         "preferred_directions.png": lambda: plot.preferred_directions(trajectory),
-        "principal_components.png": lambda: plot.principal_components(trajectory),
         "reach_endpoints.png": lambda: plot.reach_endpoints(
             trials, workspace=getattr(task, "workspace", None)
         ),
     }
+    if trajectory.activity.shape[-1] > 1:
+        figures["principal_components.png"] = lambda: plot.principal_components(trajectory)
     if len(history):
         figures = {
             "loss_history.png": lambda: plot.loss_history(history),
@@ -85,11 +87,13 @@ def draw_all(
         }
     for name, draw in figures.items():
         _save(draw()[0], folder / name)
-    figure, _ = plot.animate_reaches(trajectory, folder / "reaches.gif")
+    with replacing(folder / "reaches.gif") as temporary:
+        figure, _ = plot.animate_reaches(trajectory, temporary)
     plt.close(figure)
     return [*figures, "reaches.gif"]
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=130)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=130)
     plt.close(figure)

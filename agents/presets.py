@@ -16,6 +16,7 @@ from tqdm import tqdm
 from agents.bptt import BPTTConfig, losses_by_term, select_trainable, train, train_replicates
 from agents.history import History
 from agents.policies import make_policy
+from agents.resuming import Checkpoints
 from fbx_env import (
     Loss,
     PointMass,
@@ -157,6 +158,7 @@ class TrainingContext:
         key: PRNGKeyArray,
         optimizer: Any = None,
         shared_trials: bool = False,
+        checkpoints: Checkpoints | None = None,
         write: Callable[[str], None] | None = tqdm.write,
         **settings: Any,
     ) -> tuple[Any, History]:
@@ -168,6 +170,7 @@ class TrainingContext:
             optimizer: an optax optimiser instead of Adam with cosine decay.
             shared_trials: whether all replicates see the same trials and noise, those of
                 ``train`` with ``key``.
+            checkpoints: where to keep what is needed to go on after being stopped.
             write: what prints a line of text; ``None`` for silence.
             **settings: fields of ``BPTTConfig``, such as ``n_batches``, ``batch_size``,
                 ``learning_rate`` and ``log_step``.
@@ -179,6 +182,7 @@ class TrainingContext:
             TypeError: for a setting there is not.
             ValueError: for a value that is not allowed, or a learning rate beside an optimiser.
             TrainingError: if a loss or gradient is not finite.
+            Interrupted: with checkpoints, after SIGINT or SIGTERM.
 
         Example:
             >>> model, history = context.train(n_batches=2000, batch_size=250, key=key)
@@ -199,6 +203,7 @@ class TrainingContext:
             "where_train": self.where_train,
             "validation_trials": self.task.validation_trials,
             "optimizer": optimizer,
+            "checkpoints": checkpoints,
             "write": write,
         }
         problem = (self.task.env, self.task.params, config)

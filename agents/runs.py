@@ -14,15 +14,20 @@ from typing import Any
 import jax
 from jaxtyping import PRNGKeyArray
 
+from agents.files import LOCK, remove_partial, write_whole
 from fbx_env import ReachEnv, ReachParams, checks, make
 
 Corners = tuple[tuple[float, float], tuple[float, float]]
 
+CONFIG, METRICS = "config.json", "metrics.json"
+"""A run has its configuration from its beginning, and its metrics from its end."""
+
 RUN_FILES = (
-    *("config.json", "history.csv", "metrics.json", "model.json", "model.npz"),
+    *(CONFIG, METRICS, "model.json", "model.npz", "history.csv"),
     *("evaluation.json", "evaluation.png"),
 )
-"""What a run's folder may hold beside the pictures of ``agents.pictures``."""
+"""What a run's folder may hold beside the pictures of ``agents.pictures`` and checkpoints, in the
+order in which they are removed: a run that is half removed is not one."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +90,23 @@ def key_from(seed: int) -> PRNGKeyArray:
 
 
 def prepare_folder(folder: Path, overwrite: bool, files: Iterable[str]) -> None:
-    """Make the folder of a new run, without the files of a run that was there.
+    """Clear the folder of a new run of the files of a run that was there.
 
     Args:
-        folder: of the run.
+        folder: of the run, locked by this process.
         overwrite: whether a run that is there may be replaced.
         files: names to remove when a run is replaced.
 
     Raises:
         ValueError: if something is in the folder and may not be replaced.
     """
-    if not overwrite and folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty; give another --out, or --overwrite to replace it")
-    folder.mkdir(parents=True, exist_ok=True)
+    remove_partial(folder)
+    there = {path.name for path in folder.iterdir()} - {LOCK}
+    if there and not overwrite:
+        advice = "give another --out, or --overwrite to replace it"
+        if CONFIG in there and METRICS not in there:
+            advice = f"go on with its run by --resume {folder}, {advice}"
+        raise ValueError(f"{folder} is not empty; {advice}")
     for name in files:
         (folder / name).unlink(missing_ok=True)
 
@@ -125,15 +134,19 @@ def summary(metrics: dict[str, Any]) -> str:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     packages = ("fbx-env", "jax", "jaxlib", "gymnax", "equinox", "optax", "numpy")
-    return {
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in packages},
-    }
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file for people and programs."""
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def as_dict(config: Any) -> dict[str, Any]:

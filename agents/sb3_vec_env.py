@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -144,6 +145,10 @@ class ReachVecEnv(VecEnv):
     ) -> list[bool]:
         """No trial is wrapped by itself: wrap the whole, for instance in ``VecMonitor``."""
         return [False for _ in self._get_indices(indices)]
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """A picture of each trial, with ``render_mode="rgb_array"``."""
+        return self._trials.render() or [None] * self.num_envs
 
     def _need_all(self, name: str, indices: VecEnvIndices) -> None:
         if set(self._get_indices(indices)) != set(range(self.num_envs)):

@@ -9,6 +9,7 @@ from fbx_env.env import ReachParams as ReachParams
 from fbx_env.env import ReachState as ReachState
 from fbx_env.gym_env import ReachGymEnv as ReachGymEnv
 from fbx_env.gym_vector import ReachVectorEnv as ReachVectorEnv
+from fbx_env.legacy import LegacyReachEnv as LegacyReachEnv
 from fbx_env.losses import CommandCost as CommandCost
 from fbx_env.losses import FinalVelocityCost as FinalVelocityCost
 from fbx_env.losses import Loss as Loss

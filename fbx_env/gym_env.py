@@ -14,9 +14,14 @@ from fbx_env import checks
 from fbx_env.batch import ReachBatch
 from fbx_env.env import ReachEnv, ReachParams
 from fbx_env.registration import make
+from fbx_env.render import MODES, Frame, Watch, Window, frame, import_pygame
 
 SUCCESS_DISTANCE = 0.05
 SUCCESS_SPEED = 0.1
+NO_RENDER_MODE = (
+    "render() draws nothing without a render mode: give render_mode='rgb_array' or 'human' when "
+    "making the environment"
+)
 
 
 class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -38,6 +43,7 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     Raises:
         TypeError: for an unknown keyword, or a value of the wrong kind.
         ValueError: for a number out of range, or an unknown render mode.
+        gymnasium.error.DependencyNotInstalled: for a render mode without the extra ``render``.
 
     Example:
         >>> env = gymnasium.make("fbx_env:PointMassReach-v0", mass=2.0)
@@ -47,7 +53,7 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         0.5
     """
 
-    metadata: dict[str, Any] = {"render_modes": [], "render_fps": 20}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": list(MODES), "render_fps": 20}  # noqa: RUF012
 
     def __init__(
         self,
@@ -61,7 +67,11 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.render_mode = checks.choice("render_mode", render_mode, self.metadata["render_modes"])
         self.success_distance = threshold("success_distance", success_distance)
         self.success_speed = threshold("success_speed", success_speed)
+        if render_mode is not None:
+            import_pygame()
         self._batch = ReachBatch(params, n_trials=1)
+        self._watch = Watch(n_trials=1)
+        self._window = Window()
         self._generator: np.random.Generator | None = None
         self._ready = False
         self.params = params
@@ -97,6 +107,8 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             self._batch.seed(np.arange(1), seed_words(self.np_random))
         row = self._batch.reset(_THE_TRIAL, start, goal)[0]
         self._ready = True
+        if self.render_mode is not None:
+            self._see(started=True)
         layout = self._batch.layout
         _, _, distance, speed, *_ = row[layout.scalars].tolist()
         observation = row[layout.observation].astype(np.float32)
@@ -128,8 +140,44 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if ended:
             self._ready = False
             info["is_success"] = distance <= self.success_distance and speed <= self.success_speed
+        if self.render_mode is not None:
+            self._see(started=False)
         observation = row[layout.observation].astype(np.float32)
         return observation, reward, bool(ended), False, info
+
+    def render(self) -> Frame | None:
+        """Draw the trial: the frame with ``"rgb_array"``; with ``"human"`` the window shows it.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset.
+            RuntimeError: if a window is asked for and there is no display.
+        """
+        if self.render_mode is None:
+            gymnasium.logger.warn(NO_RENDER_MODE)
+            return None
+        [scene] = self._watch.scenes(self._batch.rows, self._batch.layout, self.params)
+        picture = frame(scene)
+        if self.render_mode == "rgb_array":
+            return picture
+        self._window.show(picture, self.metadata["render_fps"])
+        return None
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        self._window.close()
+
+    def get_keys_to_action(self) -> dict[str, Float[np.ndarray, "2"]]:
+        """The keys with which ``gymnasium.utils.play`` pushes the mass: w, a, s, d and pairs."""
+        push = min(1.0, float(self.params.motor.max_force))
+        keys = {"w": (0, 1), "a": (-1, 0), "s": (0, -1), "d": (1, 0)}
+        keys |= {"wa": (-1, 1), "wd": (1, 1), "sa": (-1, -1), "sd": (1, -1)}
+        return {key: push * np.array(way, np.float32) for key, way in keys.items()}
+
+    def _see(self, *, started: bool) -> None:
+        rows, layout = self._batch.rows, self._batch.layout
+        self._watch.see(rows, layout, started=np.array([started]), stepped=np.array([not started]))
+        if self.render_mode == "human":
+            self.render()
 
 
 _THE_TRIAL: Bool[np.ndarray, "1"] = np.ones(1, bool)

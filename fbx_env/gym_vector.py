@@ -15,6 +15,7 @@ from fbx_env import checks
 from fbx_env.batch import ReachBatch, Rows
 from fbx_env.env import ReachParams
 from fbx_env.gym_env import (
+    NO_RENDER_MODE,
     SUCCESS_DISTANCE,
     SUCCESS_SPEED,
     ReachGymEnv,
@@ -26,6 +27,7 @@ from fbx_env.gym_env import (
     trial_options,
 )
 from fbx_env.registration import make
+from fbx_env.render import Frame, Watch, Window, frame, grid, import_pygame, side_in_grid
 
 Step = tuple[
     Float[np.ndarray, "trials observation"],
@@ -87,7 +89,11 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.render_mode = checks.choice("render_mode", render_mode, self.metadata["render_modes"])
         self.success_distance = threshold("success_distance", success_distance)
         self.success_speed = threshold("success_speed", success_speed)
+        if render_mode is not None:
+            import_pygame()
         self._batch = ReachBatch(params, self.num_envs)
+        self._watch = Watch(self.num_envs)
+        self._window = Window()
         self._seeded = False
         self._ready = False
         self._ended = np.zeros(self.num_envs, bool)
@@ -159,6 +165,7 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         rows = self._batch.reset(chosen, start, goal)
         self._ended = self._ended & ~chosen
         self._ready = True
+        self._see(rows, started=chosen, stepped=np.zeros_like(chosen))
         return self._observations(rows), self._info(rows, told=chosen)
 
     def step(self, actions: Float[np.ndarray, "trials action"]) -> Step:
@@ -194,6 +201,7 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 final[index] = self._observations(rows[index : index + 1])[0]
             final_info = self._info(rows, told=ended, stepped=ended, ended=ended)
             rows = self._batch.reset(ended)
+            self._see(rows, started=ended, stepped=~ended)
             infos: dict[str, Any] = {
                 **self._info(rows, told=everywhere, stepped=~ended),
                 "final_obs": final,
@@ -202,9 +210,37 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 "_final_info": ended.copy(),
             }
         else:
+            self._see(rows, started=self._ended, stepped=stepped)
             self._ended = ended
             infos = self._info(rows, told=everywhere, stepped=stepped, ended=ended)
         return self._observations(rows), rewards, ended.copy(), truncations, infos
+
+    def render(self) -> tuple[Frame, ...] | None:
+        """Draw the trials: a frame of each with ``"rgb_array"``; a grid of them in the window.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset.
+            RuntimeError: if a window is asked for and there is no display.
+        """
+        if self.render_mode is None:
+            gymnasium.logger.warn(NO_RENDER_MODE)
+            return None
+        scenes = self._watch.scenes(self._batch.rows, self._batch.layout, self.params)
+        frames = tuple(frame(scene, side_in_grid(self.num_envs)) for scene in scenes)
+        if self.render_mode == "rgb_array":
+            return frames
+        self._window.show(grid(frames), self.metadata["render_fps"])
+        return None
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the window, if there is one."""
+        self._window.close()
+
+    def _see(self, rows: Rows, **which: Bool[np.ndarray, " trials"]) -> None:
+        if self.render_mode is not None:
+            self._watch.see(rows, self._batch.layout, **which)
+        if self.render_mode == "human":
+            self.render()
 
     def _observations(self, rows: Rows) -> Float[np.ndarray, "trials observation"]:
         return rows[:, self._batch.layout.observation].astype(np.float32)

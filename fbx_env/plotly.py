@@ -7,7 +7,7 @@ They take the arguments of their counterparts, but for axes, refuse what these r
 from __future__ import annotations
 
 import math
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,10 @@ except ImportError as error:
 
 GUIDE = "#999999"
 GRID = "#e5e5e5"
+NOT_FINITE = "#cccccc"
+
+DASHES = ("solid", "dash", "dot")
+"""Of loss terms, when there are more of them than colours."""
 
 
 def loss_history(history: LossHistory) -> go.Figure:
@@ -48,9 +52,9 @@ def loss_history(history: LossHistory) -> go.Figure:
     figure = go.Figure()
     total = records.loss_curve(history, "training_total")
     _add_loss(figure, total, "#000000", "total", width=3)
-    for term, color in zip(history.terms, cycle(colors.PALETTE)):
+    for term, (dash, color) in zip(history.terms, cycle(product(DASHES, colors.PALETTE))):
         curve = records.loss_curve(history, f"training_{term}")
-        _add_loss(figure, curve, color, term.replace("_", " "))
+        _add_loss(figure, curve, color, term.replace("_", " "), dash=dash)
     curve = records.loss_curve(history, "validation_total")
     _add_marks(figure, curve, "total, validation")
     return _tidy_losses(figure, "Loss", total)
@@ -136,7 +140,7 @@ def effector_trajectories(
 
 
 def speed_profiles(trajectory: Trajectory) -> go.Figure:
-    """Speed over time, one curve a trial; of more than seven also the mean, in black.
+    """Speed over time, one curve a trial; of more than eight also the mean, in black.
 
     Args:
         trajectory: one trial, or a batch with one leading axis.
@@ -203,7 +207,7 @@ def reach_endpoints(trials: Trial, *, workspace: Any = None) -> go.Figure:
 
 
 def activity_heatmap(trajectory: Trajectory) -> go.Figure:
-    """The activity of all units over time on one trial; white is no activity.
+    """The activity of all units over time on one trial; white is no activity, grey not finite.
 
     Args:
         trajectory: one trial.
@@ -216,7 +220,7 @@ def activity_heatmap(trajectory: Trajectory) -> go.Figure:
         >>> activity_heatmap(fbx_env.tree_take(trajectory, 0)).show()
     """
     reach = records.one_reach(trajectory)
-    limit = float(np.abs(reach.activity).max()) or 1.0
+    limit = layout.largest(reach.activity)
     heatmap = go.Heatmap(
         # Steps last from one state to the next: edges, one more than columns.
         x=reach.time[0],
@@ -230,8 +234,9 @@ def activity_heatmap(trajectory: Trajectory) -> go.Figure:
     )
     figure = go.Figure(heatmap)
     figure.update_xaxes(title="Time [s]")
-    figure.update_yaxes(title="Unit")
-    return _tidy(figure, 720, 460)
+    figure.update_yaxes(title="Unit", showgrid=False)
+    figure.update_xaxes(showgrid=False)
+    return _tidy(figure, 720, 460).update_layout(plot_bgcolor=NOT_FINITE)
 
 
 def activity_sample_units(trajectory: Trajectory, n_units: int, *, key: PRNGKeyArray) -> go.Figure:
@@ -345,7 +350,7 @@ def preferred_directions(
         },
         showlegend=False,
     )
-    return _tidy(figure, 640, 520)
+    return _tidy(figure, 640, 560).update_layout(margin_t=110)
 
 
 def principal_components(trajectory: Trajectory) -> go.Figure:
@@ -449,15 +454,15 @@ def animate_reaches(trajectory: Trajectory, *, playback: float = 1.0) -> go.Figu
                 "steps": [
                     {"label": name, "method": "animate", "args": [[name], slide]} for name in names
                 ],
-                "currentvalue": {"prefix": "Time ", "suffix": " s"},
+                "currentvalue": {"prefix": "Time ", "suffix": " s", "font": {"color": "#000000"}},
                 "y": -0.12,
                 "ticklen": 0,
                 "minorticklen": 0,
-                "font": {"color": "rgba(0,0,0,0)"},
+                # A label a step would be a blur: only the current one is shown.
+                "font": {"color": colors.translucent("#000000", 0)},
             }
         ],
     )
-    figure.update_layout(sliders=[{"currentvalue": {"font": {"color": "#000000"}}}])
     points = np.concatenate([reaches.pos.reshape(-1, 2), reaches.start, reaches.goal])
     low, high = layout.square_around(points)
     _equal_aspect(figure, 1, "m")
@@ -473,6 +478,7 @@ def _add_loss(
     name: str,
     width: float = 1.5,
     mode: str = "lines",
+    dash: str = "solid",
 ) -> None:
     """The mean as a line, a single update as a point; the band if there are replicates."""
     if curve.n_replicates > 1:
@@ -491,7 +497,7 @@ def _add_loss(
         x=curve.update,
         y=curve.mean,
         mode="lines+markers" if len(curve.update) == 1 else mode,
-        line={"color": color, "width": width},
+        line={"color": color, "width": width, "dash": dash},
         name=name,
         legendgroup=name,
         hovertemplate=f"%{{y:.3g}} at update %{{x}}<extra>{name}</extra>",
@@ -500,18 +506,20 @@ def _add_loss(
 
 def _add_marks(figure: go.Figure, curve: LossCurve, name: str) -> None:
     """Hollow marks at the mean, with a bar from lowest to highest if there are replicates."""
-    bar = {
-        "type": "data",
-        "symmetric": False,
-        "array": curve.high - curve.mean,
-        "arrayminus": curve.mean - curve.low,
-        "width": 0,
-        "color": "#000000",
-    }
+    bars = None
+    if curve.n_replicates > 1:
+        bars = {
+            "type": "data",
+            "symmetric": False,
+            "array": curve.high - curve.mean,
+            "arrayminus": curve.mean - curve.low,
+            "width": 0,
+            "color": "#000000",
+        }
     figure.add_scatter(
         x=curve.update,
         y=curve.mean,
-        error_y=bar if curve.n_replicates > 1 else None,
+        error_y=bars,
         mode="markers",
         marker={"size": 8, "color": "white", "line": {"color": "#000000", "width": 1.5}},
         line={"color": "#000000"},
@@ -521,7 +529,7 @@ def _add_marks(figure: go.Figure, curve: LossCurve, name: str) -> None:
 
 
 def _tidy_losses(figure: go.Figure, title: str, curve: LossCurve) -> go.Figure:
-    powers = {"type": "log", "dtick": 1, "exponentformat": "power", "minexponent": 0}
+    powers = {"type": "log", "dtick": 1, "exponentformat": "power"}
     figure.update_xaxes(title="Update", **powers)
     figure.update_yaxes(title=title, **powers)
     meaning = layout.describe_band(curve.n_replicates)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-from fbx_env import analysis
+from fbx_env import analysis, checks
 from fbx_env.rollout import Trajectory
 from fbx_env.tasks import Trial
 
@@ -207,9 +207,10 @@ def corners(workspace: Any) -> Float[np.ndarray, "2 2"]:
     """Lower left and upper right corner [m] of a workspace.
 
     Raises:
-        ValueError: if it is not two corners.
+        TypeError: if it is not numeric.
+        ValueError: if it is not two corners, the lower left before the upper right.
     """
-    array = np.asarray(workspace, float)
+    array = np.asarray(checks.real("workspace", workspace, shape=(2, 2)), float)
     if array.shape != (2, 2) or not np.all(array[0] < array[1]):
         raise ValueError(
             "workspace must be ((x low, y low), (x high, y high)), "

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 from agents.__main__ import parse
@@ -14,36 +15,59 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 
 
+def run_example(name: str, folder: Path, *arguments: str) -> str:
+    command = [sys.executable, str(ROOT / "examples" / name), *arguments]
+    result = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def test_there_are_examples():
     assert "tutorial.py" in EXAMPLES
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_runs(name, tmp_path):
-    command = [sys.executable, str(ROOT / "examples" / name), "--quick"]
-    result = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout
+    assert run_example(name, tmp_path, "--quick")
+
+
+def test_system_identification_finds_mass_and_damping_within_a_percent(tmp_path):
+    printed = run_example("system_identification.py", tmp_path)
+    errors = [float(number) for number in re.findall(r"([\d.]+) %", printed)]
+    assert len(errors) == 2
+    assert max(errors) < 1
 
 
 def test_readme_code_runs_from_top_to_bottom(tmp_path, monkeypatch):
+    """As it is written, but for the number and size of batches."""
     text = (ROOT / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) >= 14
     monkeypatch.chdir(tmp_path)
     namespace: dict = {}
     for block in blocks:
-        exec(block, namespace)
-    assert namespace["smooth"].loss.names == ("position", "final_velocity", "command", "jerk")
+        short = re.sub(r"n_batches=\d+(, batch_size=\d+)?", "n_batches=3, batch_size=4", block)
+        exec(short, namespace)
+    plt.close("all")
+    assert namespace["models"].readout.bias.shape == (5, 2)
+    assert namespace["smooth"].readout.bias.shape == (2,)
     assert (tmp_path / "runs" / "mine" / "model.npz").exists()
+
+
+def test_readme_shows_pictures_that_are_there():
+    text = (ROOT / "README.md").read_text()
+    pictures = re.findall(r"examples/images/[\w.]+", text)
+    assert len(pictures) >= 7
+    for picture in pictures:
+        assert (ROOT / picture).stat().st_size < 250_000
 
 
 def test_readme_commands_can_be_read():
     text = (ROOT / "README.md").read_text()
-    lines = re.findall(r"python -m agents ((?:train|evaluate)\b[^`\n]*)", text)
-    commands = [shlex.split(line) for line in lines if "--help" not in line]
-    assert len(commands) == 3
-    for command in commands:
+    lines = re.findall(r"^\.venv/bin/python -m agents ([^`\n]*)", text, re.MULTILINE)
+    assert len(lines) >= 4
+    for line in lines:
+        command = shlex.split(line)
         assert type(parse(command)).__name__.lower() == command[0]

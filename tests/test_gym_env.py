@@ -36,8 +36,9 @@ def same(one, other):
     assert one[1:] == other[1:]
 
 
-def test_gymnasiums_checker_warns_of_nothing_but_the_units():
+def test_gymnasiums_checker_warns_of_nothing_but_the_units(monkeypatch):
     """Observations have no bounds and forces are in newtons; there is nothing else to say."""
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_env(gymnasium.make("PointMassReach-v0", **NOISY).unwrapped)

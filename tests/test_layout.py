@@ -19,3 +19,10 @@ def test_a_square_has_all_points_inside_and_is_never_empty():
 def test_only_replicates_have_a_band():
     assert layout.describe_band(1) is None
     assert layout.describe_band(5) == "mean of 5 replicates;\nband: lowest to highest"
+
+
+def test_what_is_not_finite_sets_no_limits():
+    points = np.array([[0.0, 0.0], [np.nan, 9.0], [1.0, np.inf], [2.0, 2.0]])
+    np.testing.assert_allclose(layout.square_around(points), [[-0.16, -0.16], [2.16, 2.16]])
+    assert layout.largest(np.array([[np.nan, -3.0], [1.0, np.inf]])) == 3
+    assert layout.largest(np.zeros((2, 2))) == 1

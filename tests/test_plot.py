@@ -104,6 +104,14 @@ def test_loss_history_of_replicates_draws_mean_and_spread(replicates):
     assert "mean of 3 replicates" in ax.get_legend().get_title().get_text()
 
 
+def test_terms_beyond_the_palette_are_dashed():
+    names = [f"training_term{index}" for index in range(8)]
+    columns = {name: np.ones(2) for name in [*names, "training_total", "validation_total"]}
+    _, ax = plot.loss_history(History({"iteration": np.arange(2), **columns}))
+    looks = {(line.get_color(), line.get_linestyle()) for line in ax.lines[1:9]}
+    assert len(looks) == 8
+
+
 def test_training_and_validation_are_drawn_with_their_last_values(history, replicates):
     figure, ax = plot.training_and_validation(history)
     assert labelled(ax) == {
@@ -205,13 +213,13 @@ def test_speed_profiles_draw_speed_over_time(batch, trained, key):
 
 def test_many_speed_profiles_have_a_mean(trained, key):
     env, params = trained.params()
-    trials = params.task.validation_trials(n_directions=8)
+    trials = params.task.validation_trials(n_directions=9)
     trajectory = rollout(env, params, trained.policy(), trials, key)
     _, ax = plot.speed_profiles(trajectory)
     *each, mean = [line.get_ydata() for line in ax.lines]
-    assert len(each) == 8
+    assert len(each) == 9
     np.testing.assert_allclose(mean, np.mean(each, axis=0), rtol=1e-6)
-    assert ax.lines[-1].get_label() == "mean of 8"
+    assert ax.lines[-1].get_label() == "mean of 9"
 
 
 def test_reach_endpoints_draw_starts_goals_and_workspace(key):
@@ -412,3 +420,37 @@ def test_wrong_axes_are_named(batch, key):
 def test_commands_that_are_not_on_a_plane_are_named(batch):
     with pytest.raises(ValueError, match=r"got command of shape \(7, 99, 3\)"):
         plot.effector_trajectories(batch.replace(command=np.zeros((7, 99, 3))))
+
+
+def test_trials_that_diverged_are_drawn_as_far_as_they_are_finite(batch):
+    lost = batch.replace(
+        pos=batch.pos.at[2, 9:].set(np.nan), activity=batch.activity.at[2, 9:].set(np.inf)
+    )
+    for figure, _ in (
+        plot.effector_trajectories(lost),
+        plot.activity_heatmap(take(lost, 2)),
+        plot.activity_sample_units(lost, 2, key=jax.random.key(0)),
+    ):
+        figure.draw_without_rendering()
+    figure, animation = plot.animate_reaches(lost)
+    assert np.isfinite(figure.axes[0].get_xlim()).all()
+    animation._draw_was_started = True
+    with pytest.raises(ValueError, match="must be finite"):
+        plot.preferred_directions(lost)
+    with pytest.raises(ValueError, match="must be finite"):
+        plot.principal_components(lost)
+
+
+def test_losses_that_are_zero_or_not_finite_leave_gaps_in_the_figure():
+    history = History(
+        {
+            "iteration": np.arange(3),
+            "training_command": np.zeros(3),
+            "training_total": np.array([2.0, 1.0, np.inf]),
+            "validation_total": np.array([1.0, np.nan, np.inf]),
+        }
+    )
+    figure, ax = plot.loss_history(history)
+    figure.draw_without_rendering()
+    assert np.isfinite(ax.get_ylim()).all()
+    assert ax.get_ylim()[0] > 0

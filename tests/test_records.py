@@ -50,9 +50,14 @@ def test_wrong_trials_and_workspaces_are_named(batch):
         records.endpoints(batch)
     with pytest.raises(ValueError, match=r"got start of shape \(1, 7, 2\)"):
         records.endpoints(take(batch.trial, None))
-    for wrong in (3, ((0, 0), (1, 0))):
-        with pytest.raises(ValueError, match="workspace must be"):
-            records.corners(wrong)
+    with pytest.raises(
+        ValueError, match=r"workspace must be \(\(x low.* got \[\[0, 0\], \[1, 0\]\]"
+    ):
+        records.corners(((0, 0), (1, 0)))
+    with pytest.raises(ValueError, match=r"workspace must have shape \(2, 2\), got \(\)"):
+        records.corners(3)
+    with pytest.raises(TypeError, match="workspace must be a number or an array"):
+        records.corners(("a", "b"))
 
 
 def test_activity_is_averaged_over_the_steps_in_a_window(batch):

@@ -15,7 +15,7 @@ from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fbx_env import analysis, colors, records
-from fbx_env.layout import MANY, grid_columns
+from fbx_env.layout import MANY, grid_columns, largest
 from fbx_env.plot import style
 from fbx_env.records import Reaches
 from fbx_env.rollout import Trajectory
@@ -25,7 +25,7 @@ SHADES = LinearSegmentedColormap.from_list("explained", ["0.85", colors.PALETTE[
 
 
 def activity_heatmap(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Figure, Axes]:
-    """Draw the activity of all units over time on one trial; white is no activity.
+    """Draw the activity of all units over time on one trial; white is none, grey not finite.
 
     Args:
         trajectory: one trial.
@@ -46,7 +46,7 @@ def activity_heatmap(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Fi
         _, (ax,) = style.new_axes(1, 1, (6.4, 3.9))
     (ax,) = style.given_axes(ax, 1)
     activity, time = reach.activity[0], reach.time[0]
-    limit = np.abs(activity).max() or 1.0
+    limit = largest(activity)
     image = ax.imshow(
         activity.T,
         cmap=colors.DIVERGING,
@@ -57,7 +57,7 @@ def activity_heatmap(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Fi
         interpolation="nearest",
         extent=(time[0], time[-1], -0.5, activity.shape[-1] - 0.5),
     )
-    ax.set(xlabel="Time [s]", ylabel="Unit")
+    ax.set(xlabel="Time [s]", ylabel="Unit", facecolor="0.8")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     style.figure_of(ax).colorbar(image, ax=ax, label="Activity", pad=0.02)
     return style.figure_of(ax), ax
@@ -155,7 +155,9 @@ def preferred_directions(
     ax.yaxis.set_major_locator(MaxNLocator(3))
     ax.set_rlabel_position(_widest_gap(tuning.direction))
     for label in ax.get_yticklabels():
-        label.set(fontsize=style.SMALL, bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1})
+        label.set(
+            fontsize=style.SMALL, bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.5}
+        )
     ax.grid(alpha=0.4, lw=0.6)
     ax.set_axisbelow("line")
     ax.spines["polar"].set_color(style.GUIDE)

@@ -68,7 +68,7 @@ def animate_reaches(
 
     # The layout of the first frame holds for all: it need not be found again for each.
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
 
     def draw(step: int) -> list[Artist]:
         for trail, head, pos in zip(trails, heads, reaches.pos, strict=True):

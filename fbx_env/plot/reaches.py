@@ -71,7 +71,7 @@ def effector_trajectories(
 
 
 def speed_profiles(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Figure, Axes]:
-    """Draw speed over time, one curve a trial; of more than seven also the mean, in black.
+    """Draw speed over time, one curve a trial; of more than eight also the mean, in black.
 
     Args:
         trajectory: one trial, or a batch with one leading axis.
@@ -101,7 +101,7 @@ def speed_profiles(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Figu
         ax.plot(
             reaches.time.mean(0), speed.mean(0), color="black", lw=2, label=f"mean of {len(speed)}"
         )
-        ax.legend(frameon=False, loc="upper right", fontsize=style.SMALL)
+        style.legend_beside(ax, top=0.5)
     style.tidy(ax, xlabel="Time [s]", ylabel="Speed [m/s]")
     ax.set_ylim(bottom=0)
     ax.margins(x=0.01)

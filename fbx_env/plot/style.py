@@ -11,6 +11,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from fbx_env import colors
@@ -27,7 +28,12 @@ def new_axes(
 ) -> tuple[Figure, np.ndarray]:
     """A new figure of ``size`` [inches] with rows times columns of axes, in one flat array."""
     figure, axes = plt.subplots(
-        rows, columns, figsize=size, layout="constrained", squeeze=False, **kwargs
+        rows,
+        columns,
+        figsize=size,
+        layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06),
+        squeeze=False,
+        **kwargs,
     )
     return figure, axes.ravel()
 
@@ -69,22 +75,23 @@ def equal_aspect(ax: Axes) -> None:
     both_shared = all(len(siblings) > 1 for siblings in shared)
     ax.set_aspect("equal", adjustable="box" if both_shared else "datalim")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    # Four decimals would run into each other: a common power of ten instead.
+    ax.ticklabel_format(scilimits=(-2, 4), useMathText=True)
 
 
-def legend_beside(ax: Axes, title: str | None = None) -> None:
-    """A legend to the right of the axes, where it hides nothing."""
-    legend = ax.legend(
+def legend_beside(ax: Axes, title: str | None = None, top: float = 1.02) -> None:
+    """A legend to the right of the axes, where it hides nothing; ``top`` in heights of the axes."""
+    ax.legend(
         frameon=False,
         loc="upper left",
-        bbox_to_anchor=(1.0, 1.02),
+        bbox_to_anchor=(1.0, top),
         borderaxespad=0.3,
         fontsize=SMALL,
         title=title,
         title_fontsize=SMALL,
         alignment="left",
     )
-    legend.set_in_layout(True)
 
 
 def direction_key(ax: Axes, direction: Float[np.ndarray, " trials"]) -> None:

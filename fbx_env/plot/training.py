@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -12,6 +12,9 @@ from fbx_env import layout
 from fbx_env.colors import PALETTE
 from fbx_env.plot import style
 from fbx_env.records import LossCurve, LossHistory, loss_curve
+
+DASHES = ("-", "--", ":")
+"""Of loss terms, when there are more of them than colours."""
 
 
 def loss_history(history: LossHistory, ax: Axes | None = None) -> tuple[Figure, Axes]:
@@ -42,8 +45,9 @@ def loss_history(history: LossHistory, ax: Axes | None = None) -> tuple[Figure, 
         _, (ax,) = style.new_axes(1, 1, (6.4, 3.9))
     (ax,) = style.given_axes(ax, 1)
     _draw(ax, total, "black", "total", lw=2.2, zorder=1.9)
-    for term, color in zip(history.terms, cycle(PALETTE)):
-        _draw(ax, loss_curve(history, f"training_{term}"), color, term.replace("_", " "), lw=1.0)
+    for term, (dashes, color) in zip(history.terms, cycle(product(DASHES, PALETTE))):
+        curve = loss_curve(history, f"training_{term}")
+        _draw(ax, curve, color, term.replace("_", " "), lw=1.0, ls=dashes)
     _draw_marks(ax, loss_curve(history, "validation_total"), "total, validation")
     style.tidy(ax, xscale="log", yscale="log", xlabel="Update", ylabel="Loss")
     style.legend_beside(ax, layout.describe_band(total.n_replicates))

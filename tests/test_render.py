@@ -1,0 +1,240 @@
+"""Pictures: what they show, and that Gymnasium's tools take them."""
+
+import builtins
+import copy
+import os
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import DependencyNotInstalled, ResetNeeded
+
+from agents.sb3_vec_env import ReachVecEnv
+from fbx_env import ReachGymEnv, ReachVectorEnv
+from fbx_env.render import FORCE, GOAL, MASS, TRACE, Scene, frame, grid, side_in_grid
+
+WORKSPACE = np.array([[-1.0, -1.0], [1.0, 1.0]])
+
+
+def scene(**changes):
+    given = {
+        "workspace": WORKSPACE,
+        "trace": np.array([[-0.5, -0.5], [0.0, -0.5]]),
+        "target": np.array([0.5, 0.5]),
+        "force": np.array([0.0, 0.0]),
+        "max_force": 10.0,
+        "time": 0.05,
+        "loss": 0.25,
+    }
+    return Scene(**{**given, **changes})
+
+
+def centre(picture, colour):
+    """The mean row and column of the pixels of a colour in the plane, not in the legend."""
+    plane = picture[:-60]
+    rows, columns = np.nonzero((plane == colour).all(-1))
+    return (rows.mean(), columns.mean()) if len(rows) else None
+
+
+def test_everything_is_where_it_should_be():
+    picture = frame(scene())
+    assert picture.dtype == np.uint8
+    assert picture.shape[1] == 512
+    assert all(size % 2 == 0 for size in picture.shape[:2])
+    pixels_per_metre = 512 / (1.16 * 2)
+    middle = (42 + 256, 256)
+    for colour, (x, y) in [(MASS, (0.0, -0.5)), (GOAL, (0.5, 0.5)), (TRACE, (-0.25, -0.5))]:
+        row, column = centre(picture, colour)
+        assert row == pytest.approx(middle[0] - y * pixels_per_metre, abs=3)
+        assert column == pytest.approx(middle[1] + x * pixels_per_metre, abs=10)
+    assert centre(picture, FORCE) is None
+
+
+@pytest.mark.parametrize("force", [(5.0, 0.0), (-5.0, 0.0), (0.0, 5.0), (0.0, -5.0)])
+def test_the_arrow_points_along_the_force(force):
+    picture = frame(scene(force=np.array(force)))
+    row, column = centre(picture, FORCE)
+    mass_row, mass_column = centre(picture, MASS)
+    away = np.array([column - mass_column, mass_row - row])
+    assert away @ np.array(force) > 0.9 * np.linalg.norm(away) * 5
+
+
+def test_the_view_grows_to_keep_the_mass_in_sight():
+    far = frame(scene(trace=np.array([[0.0, 0.0], [30.0, 5.0]])))
+    assert centre(far, MASS) is not None
+    assert centre(far, GOAL) is not None
+    lost = frame(scene(trace=np.array([[0.0, 0.0], [np.inf, 5.0]]), force=np.array([np.nan, 0])))
+    assert centre(lost, MASS) is not None
+    assert frame(scene(workspace=None)).shape == far.shape
+
+
+def test_a_grid_is_about_square_and_fits_a_screen():
+    frames = [frame(scene(), side=64)] * 5
+    height, width, _ = frames[0].shape
+    assert grid(frames).shape == (2 * height, 3 * width, 3)
+    for n_frames in (1, 2, 9, 100):
+        side = side_in_grid(n_frames)
+        assert side % 2 == 0
+        assert np.ceil(np.sqrt(n_frames)) * side <= 1024
+
+
+def test_a_frame_shows_the_trial_so_far():
+    env = gymnasium.make("PointMassReach-v0", render_mode="rgb_array")
+    env.reset(seed=0, options={"start": (-0.5, -0.5), "goal": (0.5, 0.5)})
+    first = env.render()
+    total = 0.0
+    for _ in range(20):
+        _, reward, *_ = env.step(np.array([4.0, 0.0]))
+        total -= reward
+    last = env.render()
+    assert centre(first, MASS)[1] < centre(last, MASS)[1]
+    assert centre(first, TRACE) is None
+    assert centre(last, FORCE) is not None
+    [shown] = env.unwrapped._watch.scenes(
+        env.unwrapped._batch.rows, env.unwrapped._batch.layout, env.unwrapped.params
+    )
+    assert shown.loss == pytest.approx(total)
+    assert shown.time == pytest.approx(1.0)
+    assert shown.trace.shape == (21, 2)
+    env.reset(options={"start": (-0.5, -0.5), "goal": (0.5, 0.5)})
+    np.testing.assert_array_equal(env.render(), first)
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_traces_start_anew_with_their_trials(mode):
+    envs = ReachVectorEnv(3, autoreset_mode=mode, render_mode="rgb_array", max_steps_in_episode=4)
+    envs.reset(seed=0)
+    steps = np.zeros((3, 2), np.float32)
+    envs.step(steps)
+    envs.reset(options={"reset_mask": np.array([False, True, False])})
+    envs.step(steps)
+
+    def n_states():
+        batch = envs._batch
+        scenes = envs._watch.scenes(batch.rows, batch.layout, envs.params)
+        return [len(scene.trace) for scene in scenes]
+
+    assert n_states() == [3, 2, 3]
+    envs.step(steps)
+    envs.step(steps)
+    assert n_states() == ([1, 4, 1] if mode == "SameStep" else [5, 4, 5])
+    if mode == "NextStep":
+        envs.step(steps)
+        assert n_states() == [1, 5, 1]
+    frames = envs.render()
+    assert len(frames) == 3
+    assert not np.array_equal(frames[0], frames[1])
+
+
+def test_gymnasiums_render_check():
+    env = gymnasium.make("PointMassReach-v0", render_mode="rgb_array")
+    env.reset(seed=0)
+    assert env.render().shape == (608, 512, 3)
+    collected = gymnasium.wrappers.RenderCollection(ReachGymEnv(render_mode="rgb_array"))
+    collected.reset(seed=0)
+    collected.step(np.zeros(2))
+    assert len(collected.render()) == 2
+
+
+def test_a_video_is_recorded(tmp_path):
+    env = gymnasium.make("PointMassReach-v0", render_mode="rgb_array", max_steps_in_episode=10)
+    env = gymnasium.wrappers.RecordVideo(env, str(tmp_path / "videos"), name_prefix="reach")
+    env.reset(seed=0)
+    for _ in range(10):
+        env.step(np.array([1.0, 1.0]))
+    env.close()
+    [path] = tmp_path.glob("videos/*.mp4")
+    assert path.stat().st_size > 2000
+
+
+def test_a_video_of_a_vector_is_recorded(tmp_path):
+    envs = gymnasium.make_vec("PointMassReach-v0", num_envs=5, render_mode="rgb_array")
+    envs = gymnasium.wrappers.vector.RecordVideo(envs, str(tmp_path / "videos"), video_length=5)
+    envs.reset(seed=0)
+    for _ in range(6):
+        envs.step(np.zeros((5, 2), np.float32))
+    envs.close()
+    assert list(tmp_path.glob("videos/*.mp4"))
+
+
+def test_sb3_shows_images():
+    envs = ReachVecEnv(3, render_mode="rgb_array")
+    envs.reset()
+    assert envs.get_attr("render_mode") == ["rgb_array"] * 3
+    images = envs.get_images()
+    assert len(images) == 3
+    assert envs.render().shape == (2 * images[0].shape[0], 2 * images[0].shape[1], 3)
+
+
+def test_a_window_opens_and_a_copy_has_its_own(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    for env, action in [
+        (ReachGymEnv(render_mode="human", dt=0.01), np.zeros(2)),
+        (ReachVectorEnv(2, render_mode="human", dt=0.01), np.zeros((2, 2))),
+    ]:
+        env.reset(seed=0)
+        env.step(action)
+        assert env.render() is None
+        assert env._window._screen is not None
+        assert copy.deepcopy(env)._window._screen is None
+        env.close()
+        assert env._window._screen is None
+
+
+def test_without_a_display_the_window_says_what_to_do(tmp_path):
+    code = (
+        "from fbx_env import ReachGymEnv\n"
+        "env = ReachGymEnv(render_mode='human')\n"
+        "try: env.reset()\n"
+        "except RuntimeError as error: print(error)"
+    )
+    environment = {**os.environ, "SDL_VIDEODRIVER": "x11", "DISPLAY": ""}
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert 'render_mode="rgb_array" needs no display' in shown.stdout
+
+
+@pytest.mark.filterwarnings("ignore:.*matplotlib is not installed")  # There is no Tk here.
+def test_play_moves_the_mass(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    import pygame
+    from gymnasium.utils.play import play
+
+    positions = []
+
+    def watch(obs, next_obs, action, *_):
+        if not positions:
+            pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=ord("d")))
+        positions.append(next_obs[4])
+        if len(positions) == 6:
+            pygame.event.post(pygame.event.Event(pygame.QUIT))
+
+    env = gymnasium.make("PointMassReach-v0", render_mode="rgb_array")
+    play(env, callback=watch, noop=np.zeros(2, np.float32), fps=1000, seed=0)
+    assert positions[-1] > positions[0]
+
+
+def test_bad_use_is_answered(monkeypatch):
+    with pytest.warns(UserWarning, match="render.. draws nothing without a render mode"):
+        assert ReachGymEnv().render() is None
+    with pytest.warns(UserWarning, match="render.. draws nothing without a render mode"):
+        assert ReachVectorEnv(2).render() is None
+    for env in (ReachGymEnv(render_mode="rgb_array"), ReachVectorEnv(render_mode="rgb_array")):
+        with pytest.raises(ResetNeeded, match="nothing to draw yet"):
+            env.render()
+
+    real_import = builtins.__import__
+
+    def without_pygame(name, *arguments, **keywords):
+        if name == "pygame":
+            raise ImportError(name)
+        return real_import(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", without_pygame)
+    for make in (ReachGymEnv, ReachVectorEnv):
+        with pytest.raises(DependencyNotInstalled, match=r'pip install "fbx-env\[render\]"'):
+            make(render_mode="rgb_array")
+        make().reset()
