@@ -15,7 +15,9 @@ import tyro
 
 from agents import comparison
 from agents.bptt import BPTTConfig
-from agents.runs import Experiment, as_dict, key_from, versions, write_json
+from agents.files import replacing, write_whole
+from agents.interrupts import Interrupted, requests_to_stop
+from agents.runs import CONFIG, Experiment, as_dict, key_from, versions, write_json
 from agents.sb3_recipes import PPORecipe, RecurrentPPORecipe, SACRecipe
 
 Learner = Literal["bptt", "ppo", "sac", "recurrent-ppo"]
@@ -57,14 +59,15 @@ class Compare:
         _, params = Experiment(**description["experiment"]).make()
         rows = comparison.table(results, params)
         text = comparison.as_markdown(rows)
-        (self.out / "table.md").write_text(text + "\n")
+        write_whole(self.out / "table.md", text + "\n")
         comparison.write_csv(self.out / "table.csv", rows)
         for name, draw in (
             ("comparison.png", comparison.draw_curves),
             ("reaches.png", comparison.draw_side_by_side),
         ):
             figure = draw(results, params)
-            figure.savefig(self.out / name, dpi=110)
+            with replacing(self.out / name) as temporary:
+                figure.savefig(temporary, dpi=110)
             plt.close(figure)
         print(f"\n{text}\n\nThe comparison is in {self.out}.")
         if failed:
@@ -84,7 +87,11 @@ class Compare:
                     print(f"{name} is finished already.")
                     continue
                 print(f"\n{name}", flush=True)
-                if run_apart(self.arguments(learner, seed)) != 0:
+                with requests_to_stop() as request:
+                    status = run_apart(self.arguments(learner, seed))
+                if request.signal is not None:
+                    raise Interrupted(f"in {name}; the same command goes on", request.signal)
+                if status != 0:
                     failed.append(name)
         if len(failed) == len(self.seeds) * len(self.learners):
             raise ValueError("every run failed, for the reasons above; there is nothing to compare")
@@ -145,15 +152,17 @@ class Compare:
         """What follows ``python -m agents`` to make one run."""
         run = self.out / f"{learner}-seed{seed}"
         shared = ["--seed", str(seed), "--out", str(run), *experiment_arguments(self.experiment)]
+        command = ["train"] if learner == "bptt" else ["sb3", learner]
+        if (run / CONFIG).exists():
+            return [*command, "--resume", str(run)]
         if learner == "bptt":
-            return ["train", *shared, "--overwrite", "--n-batches", str(self.bptt_updates)]
+            return [*command, *shared, "--n-batches", str(self.bptt_updates)]
         steps = {
             "ppo": self.ppo_steps,
             "recurrent-ppo": self.recurrent_ppo_steps,
             "sac": self.sac_steps,
         }[learner]
-        again = "--resume" if (run / "checkpoint.zip").exists() else "--overwrite"
-        return ["sb3", learner, *shared, again, "--total-steps", str(steps)]
+        return [*command, *shared, "--total-steps", str(steps)]
 
 
 def run_apart(arguments: list[str]) -> int:

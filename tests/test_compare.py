@@ -148,8 +148,8 @@ def test_the_same_command_trains_only_what_is_missing(copied, monkeypatch):
 
     monkeypatch.setattr(compare_command, "run_apart", note)
     (copied / "bptt-seed1" / "metrics.json").unlink()
-    (copied / "sac-seed0" / "metrics.json").unlink()
-    (copied / "sac-seed0" / "checkpoint.zip").unlink()
+    (copied / "bptt-seed1" / "model.npz").unlink()
+    shutil.rmtree(copied / "sac-seed0")
     command = ["compare", *TINY, "--learners", "bptt", "sac", "--seeds", "0", "1"]
     command_line.main([*command, "--out", str(copied)])
     assert trained == ["sac-seed0", "bptt-seed1"]
@@ -161,8 +161,11 @@ def test_the_same_command_trains_only_what_is_missing(copied, monkeypatch):
 def test_a_run_that_was_interrupted_is_resumed(copied):
     (copied / "ppo-seed0" / "metrics.json").unlink()
     command = command_line.parse(["compare", *TINY, "--out", str(copied)])
-    assert "--resume" in command.arguments("ppo", 0)
-    assert "--overwrite" in command.arguments("ppo", 7)
+    run = str(copied / "ppo-seed0")
+    assert command.arguments("ppo", 0) == ["sb3", "ppo", "--resume", run]
+    run = str(copied / "bptt-seed1")
+    assert command.arguments("bptt", 1) == ["train", "--resume", run]
+    assert "--resume" not in command.arguments("ppo", 7)
 
 
 def test_a_learner_that_crashes_leaves_the_others_results(tmp_path, monkeypatch, capsys):
