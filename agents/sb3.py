@@ -32,7 +32,9 @@ from agents.actors import OBSERVATION_CLIP, ActorPolicy
 from agents.bptt import BPTTConfig, TrainingError, losses_by_term
 from agents.checkpoints import save_model
 from agents.evaluation import random_trials
+from agents.files import replacing
 from agents.history import History
+from agents.interrupts import Interrupted, Request, requests_to_stop
 from agents.sb3_recipes import PPORecipe, Recipe, RecurrentPPORecipe, SACRecipe
 from agents.sb3_vec_env import ReachVecEnv
 from fbx_env import ReachEnv, ReachParams, rollout
@@ -212,6 +214,7 @@ def train_sb3(
     Raises:
         ValueError: if there is nothing to resume, or the run has had its steps.
         TrainingError: if the loss is not finite; the best model is in the folder.
+        Interrupted: if it was asked to stop by a signal; it can be resumed.
 
     Example:
         >>> history = train_sb3(PPORecipe(total_steps=100_000), params, folder, seed=0)
@@ -229,16 +232,20 @@ def train_sb3(
         raise ValueError(
             f"the run has had {learner.num_timesteps:,} steps; to go on, ask for more than these"
         )
-    evaluation = Evaluation(recipe, params, folder, history, write)
     n_threads = torch.get_num_threads()
     # Networks this small gain nothing from further threads, and lose much on a busy machine.
     torch.set_num_threads(1)
     try:
-        with evaluation.bar:
-            learner.learn(steps_left, callback=evaluation, reset_num_timesteps=not resume)
+        with requests_to_stop() as request:
+            evaluation = Evaluation(recipe, params, folder, history, write, request)
+            with evaluation.bar:
+                learner.learn(steps_left, callback=evaluation, reset_num_timesteps=not resume)
     finally:
         torch.set_num_threads(n_threads)
         env.close()
+    if request.signal is not None:
+        steps = learner.num_timesteps
+        raise Interrupted(f"after {steps:,} steps, of which nothing is lost", request.signal)
     return evaluation.history
 
 
@@ -257,9 +264,11 @@ class Evaluation(BaseCallback):
         folder: Path,
         history: History,
         write: Callable[[str], None] | None,
+        request: Request,
     ) -> None:
         super().__init__()
         self.recipe, self.params, self.folder, self.history = recipe, params, folder, history
+        self.request = request
         self.trials = {
             "training": random_trials(params),
             "validation": params.task.validation_trials(),
@@ -293,7 +302,7 @@ class Evaluation(BaseCallback):
 
     def _on_step(self) -> bool:
         self.bar.update(min(self.recipe.n_envs, self.recipe.total_steps - self.bar.n))
-        return True
+        return self.request.signal is None
 
     def _on_training_end(self) -> None:
         self.evaluate()
@@ -360,9 +369,8 @@ def _save(learner: BaseAlgorithm, folder: Path, stem: str) -> None:
     if isinstance(learner, SAC) and stem == LAST:
         writers[f"{stem}_replay.pkl"] = learner.save_replay_buffer
     for name, save in writers.items():
-        partial = folder / f"{name}.partial"
-        save(str(partial))
-        partial.replace(folder / name)
+        with replacing(folder / name) as temporary:
+            save(str(temporary))
 
 
 def _restore(recipe: Recipe, env: VecNormalize, folder: Path, seed: int) -> BaseAlgorithm:

@@ -84,8 +84,8 @@ class RecurrentPPORecipe(PPORecipe):
     name: ClassVar[str] = "recurrent-ppo"
 
     total_steps: int = 1_000_000
-    hidden_sizes: tuple[int, ...] = (64,)
-    lstm_size: int = 64
+    n_epochs: int = 6
+    lstm_size: int = 32
     """Units of long short-term memory in the actor, before its layers."""
 
     def __post_init__(self) -> None:
