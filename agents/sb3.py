@@ -85,16 +85,32 @@ class ScaledCommands(VecEnvWrapper):
         return self.venv.step_wait()
 
 
+class RootCosts(VecEnvWrapper):
+    """Lets a learner see the square root of each step's cost: see ``SACRecipe``."""
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        return observations, -np.sqrt(np.maximum(-rewards, 0)), dones, infos
+
+
 def make_learning_env(recipe: Recipe, params: ReachParams, seed: int) -> VecNormalize:
-    """The environments that a learner sees: scaled actions, normalised observations and rewards."""
+    """The environments that a learner sees: scaled actions, costs and observations."""
     settings: Any = recipe
     max_force = float(params.motor.max_force)
-    limit = min(settings.force_scale, max_force) if isinstance(recipe, SACRecipe) else max_force
     parts = {field.name: getattr(params, field.name) for field in dataclasses.fields(params)}
     envs = ReachVecEnv(recipe.n_envs, **parts)
     envs.seed(seed)
+    if isinstance(recipe, SACRecipe):
+        limit = min(recipe.force_scale, max_force)
+        scaled: VecEnv = RootCosts(ScaledCommands(envs, recipe.force_scale, limit))
+    else:
+        scaled = ScaledCommands(envs, settings.force_scale, max_force)
     return VecNormalize(
-        ScaledCommands(envs, settings.force_scale, limit),
+        scaled,
+        norm_reward=isinstance(recipe, PPORecipe),
         gamma=settings.gamma,
         clip_obs=OBSERVATION_CLIP,
     )
@@ -106,7 +122,6 @@ def make_learner(
     """An untrained learner, with the numbers of its recipe."""
     settings: Any = recipe
     shared: dict[str, Any] = {
-        "learning_rate": _falling(settings.learning_rate),
         "batch_size": settings.batch_size,
         "gamma": settings.gamma,
         "seed": seed,
@@ -117,6 +132,9 @@ def make_learner(
         return SAC(
             "MlpPolicy",
             env,
+            learning_rate=recipe.learning_rate,
+            n_steps=recipe.return_steps,
+            ent_coef=f"auto_{recipe.initial_entropy_weight}",
             learning_starts=recipe.warmup_steps,
             gradient_steps=recipe.updates_per_step,
             tau=recipe.tau,
@@ -129,6 +147,7 @@ def make_learner(
         "log_std_init": recipe.initial_log_std,
     }
     shared |= {
+        "learning_rate": _falling(recipe.learning_rate),
         "n_steps": recipe.rollout_steps,
         "n_epochs": recipe.n_epochs,
         "gae_lambda": recipe.gae_lambda,
@@ -224,7 +243,8 @@ def train_sb3(
     env = make_learning_env(recipe, params, seed)
     logs = folder / "tensorboard" if tensorboard else None
     if resume:
-        learner, history = _restore(recipe, env, folder, seed), History.load(folder / HISTORY)
+        learner, history = load_learner(recipe, env, folder, LAST), History.load(folder / HISTORY)
+        learner.set_random_seed((seed + learner.num_timesteps) % 2**32)
     else:
         learner, history = make_learner(recipe, env, seed, logs), History()
     steps_left = recipe.total_steps - learner.num_timesteps
@@ -292,10 +312,10 @@ class Evaluation(BaseCallback):
         self.bar.update(self.model.num_timesteps)
 
     def _on_rollout_start(self) -> None:
-        normalizer: Any = self.model.get_env()
-        memory = getattr(self.recipe, "reward_memory", np.inf)
-        # What was seen longer ago counts no longer: see the recipe.
-        normalizer.ret_rms.count = min(normalizer.ret_rms.count, memory)
+        if isinstance(self.recipe, PPORecipe):
+            # What was seen longer ago counts no longer: see the recipe.
+            scale: Any = self.model.get_env().ret_rms  # type: ignore[union-attr]
+            scale.count = min(scale.count, self.recipe.reward_memory)
         done = self.history["iteration"][-1] if len(self.history) else -np.inf
         if self.model.num_timesteps - done >= self.recipe.total_steps / self.recipe.n_evaluations:
             self.evaluate()
@@ -373,16 +393,31 @@ def _save(learner: BaseAlgorithm, folder: Path, stem: str) -> None:
             save(str(temporary))
 
 
-def _restore(recipe: Recipe, env: VecNormalize, folder: Path, seed: int) -> BaseAlgorithm:
-    """The learner as it was at the last evaluation."""
+def load_learner(recipe: Recipe, env: VecNormalize, folder: Path, stem: str) -> BaseAlgorithm:
+    """A learner from a run's folder, to learn or to look into.
+
+    Args:
+        recipe: by which it was trained.
+        env: environments of ``make_learning_env``.
+        folder: of the run.
+        stem: ``BEST`` or ``LAST``; only the last has what SAC remembers.
+
+    Raises:
+        ValueError: if there is none that can be read.
+    """
     try:
-        normalizer = VecNormalize.load(str(folder / f"{LAST}_normalization.pkl"), env.venv)
-        learner = ALGORITHMS[type(recipe)].load(folder / f"{LAST}.zip", normalizer, device="cpu")
-        if isinstance(learner, SAC):
-            learner.load_replay_buffer(folder / f"{LAST}_replay.pkl")
+        normalizer = VecNormalize.load(str(folder / f"{stem}_normalization.pkl"), env.venv)
+        learner = ALGORITHMS[type(recipe)].load(
+            folder / f"{stem}.zip",
+            normalizer,
+            device="cpu",
+            # SAC chooses it by its n_steps; one that is given stops it from doing so.
+            custom_objects={"replay_buffer_class": None},
+        )
+        if isinstance(learner, SAC) and stem == LAST:
+            learner.load_replay_buffer(folder / f"{stem}_replay.pkl")
     except (OSError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise ValueError(f"{folder} holds no run that can be resumed: {error}") from error
-    learner.set_random_seed((seed + learner.num_timesteps) % 2**32)
     return learner
 
 

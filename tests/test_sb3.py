@@ -45,8 +45,8 @@ def test_the_actor_does_what_the_learner_predicts(name, params, tmp_path):
     recipe = TINY[name]
     sb3.train_sb3(recipe, params, tmp_path, seed=1, write=None)
     env = sb3.make_learning_env(recipe, params.replace(time_in_observation=True), seed=1)
-    normalizer = sb3.VecNormalize.load(str(tmp_path / "checkpoint_normalization.pkl"), env.venv)
-    learner = sb3.ALGORITHMS[type(recipe)].load(tmp_path / "checkpoint.zip", normalizer)
+    learner = sb3.load_learner(recipe, env, tmp_path, sb3.LAST)
+    normalizer = learner.get_env()
     policy = sb3.actor_policy(learner)
     rng = np.random.default_rng(0)
     memory, carry = None, policy.initial_carry()
@@ -124,6 +124,26 @@ def test_actions_are_scaled_and_limited_to_commands(params):
     np.testing.assert_allclose(ppo.get_original_obs()[:, 6:8], 0.05, rtol=1e-6)
     sac = sb3.make_learning_env(TINY["sac"], params, seed=0)
     assert sac.action_space.high == pytest.approx(1)
+
+
+def test_sac_sees_the_root_of_the_cost(params):
+    params = params.replace(time_in_observation=True)
+    sac = sb3.make_learning_env(TINY["sac"], params, seed=3)
+    plain = sac.unwrapped
+    seen, true = [], []
+    step_wait = plain.step_wait
+
+    def note():
+        outcome = step_wait()
+        true.append(outcome[1].copy())
+        return outcome
+
+    plain.step_wait = note
+    sac.reset()
+    for _ in range(3):
+        seen.append(sac.step(np.ones((4, 2), np.float32))[1])
+    np.testing.assert_allclose(np.square(seen), -np.array(true), rtol=1e-5)
+    assert np.all(np.array(seen) < 0)
 
 
 RUN = ["sb3", "ppo", "--n-steps", "10", "--dt", "0.2", "--n-envs", "4", "--rollout-steps", "20"]
