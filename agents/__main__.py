@@ -21,6 +21,7 @@ from jaxtyping import PRNGKeyArray
 
 from agents.bptt import BPTTConfig, TrainingError, train, train_replicates
 from agents.checkpoints import load_model, save_model
+from agents.compare_command import Compare
 from agents.evaluation import evaluate, evaluate_replicates
 from agents.files import locked, remove_partial
 from agents.history import History
@@ -323,6 +324,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "plot": Plot,
     "sb3": SB3Command,
+    "compare": Compare,
 }
 
 

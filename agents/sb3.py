@@ -32,7 +32,9 @@ from agents.actors import OBSERVATION_CLIP, ActorPolicy
 from agents.bptt import BPTTConfig, TrainingError, losses_by_term
 from agents.checkpoints import save_model
 from agents.evaluation import random_trials
+from agents.files import replacing
 from agents.history import History
+from agents.interrupts import Interrupted, Request, requests_to_stop
 from agents.sb3_recipes import PPORecipe, Recipe, RecurrentPPORecipe, SACRecipe
 from agents.sb3_vec_env import ReachVecEnv
 from fbx_env import ReachEnv, ReachParams, rollout
@@ -83,16 +85,32 @@ class ScaledCommands(VecEnvWrapper):
         return self.venv.step_wait()
 
 
+class RootCosts(VecEnvWrapper):
+    """Lets a learner see the square root of each step's cost: see ``SACRecipe``."""
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        return observations, -np.sqrt(np.maximum(-rewards, 0)), dones, infos
+
+
 def make_learning_env(recipe: Recipe, params: ReachParams, seed: int) -> VecNormalize:
-    """The environments that a learner sees: scaled actions, normalised observations and rewards."""
+    """The environments that a learner sees: scaled actions, costs and observations."""
     settings: Any = recipe
     max_force = float(params.motor.max_force)
-    limit = min(settings.force_scale, max_force) if isinstance(recipe, SACRecipe) else max_force
     parts = {field.name: getattr(params, field.name) for field in dataclasses.fields(params)}
     envs = ReachVecEnv(recipe.n_envs, **parts)
     envs.seed(seed)
+    if isinstance(recipe, SACRecipe):
+        limit = min(recipe.force_scale, max_force)
+        scaled: VecEnv = RootCosts(ScaledCommands(envs, recipe.force_scale, limit))
+    else:
+        scaled = ScaledCommands(envs, settings.force_scale, max_force)
     return VecNormalize(
-        ScaledCommands(envs, settings.force_scale, limit),
+        scaled,
+        norm_reward=isinstance(recipe, PPORecipe),
         gamma=settings.gamma,
         clip_obs=OBSERVATION_CLIP,
     )
@@ -104,7 +122,6 @@ def make_learner(
     """An untrained learner, with the numbers of its recipe."""
     settings: Any = recipe
     shared: dict[str, Any] = {
-        "learning_rate": _falling(settings.learning_rate),
         "batch_size": settings.batch_size,
         "gamma": settings.gamma,
         "seed": seed,
@@ -115,6 +132,9 @@ def make_learner(
         return SAC(
             "MlpPolicy",
             env,
+            learning_rate=recipe.learning_rate,
+            n_steps=recipe.return_steps,
+            ent_coef=f"auto_{recipe.initial_entropy_weight}",
             learning_starts=recipe.warmup_steps,
             gradient_steps=recipe.updates_per_step,
             tau=recipe.tau,
@@ -127,6 +147,7 @@ def make_learner(
         "log_std_init": recipe.initial_log_std,
     }
     shared |= {
+        "learning_rate": _falling(recipe.learning_rate),
         "n_steps": recipe.rollout_steps,
         "n_epochs": recipe.n_epochs,
         "gae_lambda": recipe.gae_lambda,
@@ -212,6 +233,7 @@ def train_sb3(
     Raises:
         ValueError: if there is nothing to resume, or the run has had its steps.
         TrainingError: if the loss is not finite; the best model is in the folder.
+        Interrupted: if it was asked to stop by a signal; it can be resumed.
 
     Example:
         >>> history = train_sb3(PPORecipe(total_steps=100_000), params, folder, seed=0)
@@ -221,7 +243,8 @@ def train_sb3(
     env = make_learning_env(recipe, params, seed)
     logs = folder / "tensorboard" if tensorboard else None
     if resume:
-        learner, history = _restore(recipe, env, folder, seed), History.load(folder / HISTORY)
+        learner, history = load_learner(recipe, env, folder, LAST), History.load(folder / HISTORY)
+        learner.set_random_seed((seed + learner.num_timesteps) % 2**32)
     else:
         learner, history = make_learner(recipe, env, seed, logs), History()
     steps_left = recipe.total_steps - learner.num_timesteps
@@ -229,16 +252,20 @@ def train_sb3(
         raise ValueError(
             f"the run has had {learner.num_timesteps:,} steps; to go on, ask for more than these"
         )
-    evaluation = Evaluation(recipe, params, folder, history, write)
     n_threads = torch.get_num_threads()
     # Networks this small gain nothing from further threads, and lose much on a busy machine.
     torch.set_num_threads(1)
     try:
-        with evaluation.bar:
-            learner.learn(steps_left, callback=evaluation, reset_num_timesteps=not resume)
+        with requests_to_stop() as request:
+            evaluation = Evaluation(recipe, params, folder, history, write, request)
+            with evaluation.bar:
+                learner.learn(steps_left, callback=evaluation, reset_num_timesteps=not resume)
     finally:
         torch.set_num_threads(n_threads)
         env.close()
+    if request.signal is not None:
+        steps = learner.num_timesteps
+        raise Interrupted(f"after {steps:,} steps, of which nothing is lost", request.signal)
     return evaluation.history
 
 
@@ -257,9 +284,11 @@ class Evaluation(BaseCallback):
         folder: Path,
         history: History,
         write: Callable[[str], None] | None,
+        request: Request,
     ) -> None:
         super().__init__()
         self.recipe, self.params, self.folder, self.history = recipe, params, folder, history
+        self.request = request
         self.trials = {
             "training": random_trials(params),
             "validation": params.task.validation_trials(),
@@ -283,17 +312,17 @@ class Evaluation(BaseCallback):
         self.bar.update(self.model.num_timesteps)
 
     def _on_rollout_start(self) -> None:
-        normalizer: Any = self.model.get_env()
-        memory = getattr(self.recipe, "reward_memory", np.inf)
-        # What was seen longer ago counts no longer: see the recipe.
-        normalizer.ret_rms.count = min(normalizer.ret_rms.count, memory)
+        if isinstance(self.recipe, PPORecipe):
+            # What was seen longer ago counts no longer: see the recipe.
+            scale: Any = self.model.get_env().ret_rms  # type: ignore[union-attr]
+            scale.count = min(scale.count, self.recipe.reward_memory)
         done = self.history["iteration"][-1] if len(self.history) else -np.inf
         if self.model.num_timesteps - done >= self.recipe.total_steps / self.recipe.n_evaluations:
             self.evaluate()
 
     def _on_step(self) -> bool:
         self.bar.update(min(self.recipe.n_envs, self.recipe.total_steps - self.bar.n))
-        return True
+        return self.request.signal is None
 
     def _on_training_end(self) -> None:
         self.evaluate()
@@ -360,21 +389,35 @@ def _save(learner: BaseAlgorithm, folder: Path, stem: str) -> None:
     if isinstance(learner, SAC) and stem == LAST:
         writers[f"{stem}_replay.pkl"] = learner.save_replay_buffer
     for name, save in writers.items():
-        partial = folder / f"{name}.partial"
-        save(str(partial))
-        partial.replace(folder / name)
+        with replacing(folder / name) as temporary:
+            save(str(temporary))
 
 
-def _restore(recipe: Recipe, env: VecNormalize, folder: Path, seed: int) -> BaseAlgorithm:
-    """The learner as it was at the last evaluation."""
+def load_learner(recipe: Recipe, env: VecNormalize, folder: Path, stem: str) -> BaseAlgorithm:
+    """A learner from a run's folder, to learn or to look into.
+
+    Args:
+        recipe: by which it was trained.
+        env: environments of ``make_learning_env``.
+        folder: of the run.
+        stem: ``BEST`` or ``LAST``; only the last has what SAC remembers.
+
+    Raises:
+        ValueError: if there is none that can be read.
+    """
     try:
-        normalizer = VecNormalize.load(str(folder / f"{LAST}_normalization.pkl"), env.venv)
-        learner = ALGORITHMS[type(recipe)].load(folder / f"{LAST}.zip", normalizer, device="cpu")
-        if isinstance(learner, SAC):
-            learner.load_replay_buffer(folder / f"{LAST}_replay.pkl")
+        normalizer = VecNormalize.load(str(folder / f"{stem}_normalization.pkl"), env.venv)
+        learner = ALGORITHMS[type(recipe)].load(
+            folder / f"{stem}.zip",
+            normalizer,
+            device="cpu",
+            # SAC chooses it by its n_steps; one that is given stops it from doing so.
+            custom_objects={"replay_buffer_class": None},
+        )
+        if isinstance(learner, SAC) and stem == LAST:
+            learner.load_replay_buffer(folder / f"{stem}_replay.pkl")
     except (OSError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise ValueError(f"{folder} holds no run that can be resumed: {error}") from error
-    learner.set_random_seed((seed + learner.num_timesteps) % 2**32)
     return learner
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
 import json
+import shlex
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +18,13 @@ import tyro
 
 from agents.checkpoints import load_model
 from agents.evaluation import N_RANDOM_TRIALS, evaluate, random_trials
+from agents.files import locked, remove_partial, replacing
 from agents.history import History
+from agents.interrupts import Interrupted
 from agents.pictures import draw_reaches
 from agents.runs import (
+    CONFIG,
+    METRICS,
     RUN_FILES,
     Experiment,
     as_dict,
@@ -28,7 +34,7 @@ from agents.runs import (
     versions,
     write_json,
 )
-from agents.sb3_recipes import PPORecipe, Recipe, RecurrentPPORecipe, SACRecipe
+from agents.sb3_recipes import PPORecipe, RecurrentPPORecipe, SACRecipe
 from fbx_env import ReachEnv, plot
 
 
@@ -40,8 +46,9 @@ class TrainSB3:
     """Folder of the run; if not given, runs/<learner>-seed<seed>."""
     overwrite: bool = False
     """Replace the run that is in the folder."""
-    resume: bool = False
-    """Go on with the run in the folder from its last evaluation, up to --total-steps."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Go on with a run that was stopped, from its last evaluation, with its own settings. Trials
+    begin anew, so the numbers are not those of a run that was not stopped."""
     tensorboard: bool = False
     """Log for TensorBoard, into the run's folder."""
     seed: int = 0
@@ -61,7 +68,7 @@ class TrainPPO(TrainSB3):
 
     def run(self) -> None:
         """Do it."""
-        run(self, self.recipe)
+        run(self)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class TrainSAC(TrainSB3):
 
     def run(self) -> None:
         """Do it."""
-        run(self, self.recipe)
+        run(self)
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ class TrainRecurrentPPO(TrainSB3):
 
     def run(self) -> None:
         """Do it."""
-        run(self, self.recipe)
+        run(self)
 
 
 SB3Command = (
@@ -104,36 +111,88 @@ SB3Command = (
 """What follows ``python -m agents sb3``."""
 
 
-def run(command: TrainSB3, recipe: Recipe) -> None:
+def run(command: TrainPPO | TrainSAC | TrainRecurrentPPO) -> None:
     """Train a learner, or go on training it, and write what came of it.
 
     Raises:
         ValueError: if Stable-Baselines3 is not installed, the folder holds another run, or there is
             nothing to resume.
         TrainingError: if the loss is not finite.
+        Interrupted: if it was asked to stop.
     """
     sb3 = import_sb3()
     if command.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ValueError("--tensorboard needs TensorBoard: pip install tensorboard")
+    if command.resume is not None:
+        folder, command = command.resume, stopped_run(command)
+        with locked(folder):
+            remove_partial(folder)
+            if (folder / METRICS).exists():
+                print(f"The run in {folder} is finished; there is nothing to resume.")
+                return
+            complete(sb3, folder, command, resume=(folder / f"{sb3.LAST}.zip").exists())
+        return
+    command.experiment.make()
+    key_from(command.seed)
+    folder = command.out or Path("runs") / f"{command.recipe.name}-seed{command.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        files = (*RUN_FILES, *sb3.SB3_FILES, "loss_history.png", "reaches.png")
+        prepare_folder(folder, command.overwrite, files)
+        write_json(folder / CONFIG, {"learner": command.recipe.name, **as_dict(command)})
+        complete(sb3, folder, command, resume=False)
+
+
+def stopped_run(
+    command: TrainPPO | TrainSAC | TrainRecurrentPPO,
+) -> TrainPPO | TrainSAC | TrainRecurrentPPO:
+    """The command by which the run in ``command.resume`` was begun.
+
+    Raises:
+        ValueError: if the folder holds no run of this learner, or the command has settings beside.
+    """
+    folder = command.resume
+    kind: Any = type(command)
+    make_recipe: Any = type(command.recipe)
+    assert folder is not None
+    if dataclasses.replace(command, resume=None) != kind():
+        raise ValueError(
+            "a run that is resumed keeps its own settings; leave out what you gave beside --resume"
+        )
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        learner = config.pop("learner", "bptt")
+        if learner != command.recipe.name:
+            raise ValueError(f"its learner is {learner}")
+        recipe = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.pop("recipe").items()
+        }
+        experiment = Experiment(**config.pop("experiment"))
+        return kind(**config, experiment=experiment, recipe=make_recipe(**recipe))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder} holds no run that can be resumed: {error}") from error
+
+
+def complete(
+    sb3: Any, folder: Path, command: TrainPPO | TrainSAC | TrainRecurrentPPO, *, resume: bool
+) -> None:
+    """Train, then judge, draw and write everything into the folder."""
     started, cpu_started = time.perf_counter(), time.process_time()
     _, params = command.experiment.make()
     key = key_from(command.seed)
-    folder = command.out or Path("runs") / f"{recipe.name}-seed{command.seed}"
-    if command.resume:
-        check_resumable(folder, command)
-    else:
-        files = (*RUN_FILES, *sb3.SB3_FILES, "loss_history.png", "reaches.png")
-        prepare_folder(folder, command.overwrite, files)
-    write_json(folder / "config.json", {"learner": recipe.name, **as_dict(command)})
-
-    history = sb3.train_sb3(
-        recipe,
-        params,
-        folder,
-        seed=command.seed,
-        resume=command.resume,
-        tensorboard=command.tensorboard,
-    )
+    try:
+        history = sb3.train_sb3(
+            command.recipe,
+            params,
+            folder,
+            seed=command.seed,
+            resume=resume,
+            tensorboard=command.tensorboard,
+        )
+    except Interrupted as stop:
+        again = f"python -m agents sb3 {command.recipe.name} --resume {shlex.quote(str(folder))}"
+        raise Interrupted(f"{stop}; go on with: {again}", stop.signal) from stop
     policy, params = load_model(folder)
     env = ReachEnv()
     metrics, trajectory = evaluate(policy, env, params, params.task.validation_trials(), key=key)
@@ -142,7 +201,7 @@ def run(command: TrainSB3, recipe: Recipe) -> None:
     draw_reaches(folder / "reaches.png", trajectory)
     packages = ("stable-baselines3", "sb3-contrib", "torch")
     write_json(
-        folder / "metrics.json",
+        folder / METRICS,
         {
             **metrics,
             "random_trials": random_metrics,
@@ -181,36 +240,10 @@ def import_sb3() -> Any:
         raise ValueError(f'{error.name} is not installed: pip install "fbx-env[sb3]"') from error
 
 
-def check_resumable(folder: Path, command: TrainSB3) -> None:
-    """Check that the run in a folder was begun by the same command.
-
-    Raises:
-        ValueError: if there is none, or what differs is more than the steps to train for.
-    """
-    try:
-        before = json.loads((folder / "config.json").read_text())
-        before, now = _comparable(before), _comparable(json.loads(json.dumps(as_dict(command))))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder} holds no run that can be resumed: {error}") from error
-    different = sorted(name for name in now if before.get(name) != now[name])
-    if different:
-        described = ", ".join(f"{name} was {before.get(name)!r}" for name in different)
-        raise ValueError(f"{folder} holds a run of another command: {described}")
-
-
-def _comparable(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings that must be the same when a run is resumed."""
-    free = ("total_steps", "n_evaluations")
-    return {
-        "seed": config["seed"],
-        **config["experiment"],
-        **{name: value for name, value in config["recipe"].items() if name not in free},
-    }
-
-
 def draw_history(folder: Path, history: History) -> None:
     """Draw the losses over environment steps."""
     figure, ax = plot.loss_history(history)
     ax.set_xlabel("Environment step")
-    figure.savefig(folder / "loss_history.png", dpi=130)
+    with replacing(folder / "loss_history.png") as temporary:
+        figure.savefig(temporary, dpi=130)
     plt.close(figure)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 import sys
 
 import jax
@@ -44,8 +45,8 @@ def test_the_actor_does_what_the_learner_predicts(name, params, tmp_path):
     recipe = TINY[name]
     sb3.train_sb3(recipe, params, tmp_path, seed=1, write=None)
     env = sb3.make_learning_env(recipe, params.replace(time_in_observation=True), seed=1)
-    normalizer = sb3.VecNormalize.load(str(tmp_path / "checkpoint_normalization.pkl"), env.venv)
-    learner = sb3.ALGORITHMS[type(recipe)].load(tmp_path / "checkpoint.zip", normalizer)
+    learner = sb3.load_learner(recipe, env, tmp_path, sb3.LAST)
+    normalizer = learner.get_env()
     policy = sb3.actor_policy(learner)
     rng = np.random.default_rng(0)
     memory, carry = None, policy.initial_carry()
@@ -125,6 +126,26 @@ def test_actions_are_scaled_and_limited_to_commands(params):
     assert sac.action_space.high == pytest.approx(1)
 
 
+def test_sac_sees_the_root_of_the_cost(params):
+    params = params.replace(time_in_observation=True)
+    sac = sb3.make_learning_env(TINY["sac"], params, seed=3)
+    plain = sac.unwrapped
+    seen, true = [], []
+    step_wait = plain.step_wait
+
+    def note():
+        outcome = step_wait()
+        true.append(outcome[1].copy())
+        return outcome
+
+    plain.step_wait = note
+    sac.reset()
+    for _ in range(3):
+        seen.append(sac.step(np.ones((4, 2), np.float32))[1])
+    np.testing.assert_allclose(np.square(seen), -np.array(true), rtol=1e-5)
+    assert np.all(np.array(seen) < 0)
+
+
 RUN = ["sb3", "ppo", "--n-steps", "10", "--dt", "0.2", "--n-envs", "4", "--rollout-steps", "20"]
 RUN += ["--batch-size", "40", "--n-epochs", "2", "--n-evaluations", "2"]
 
@@ -148,20 +169,49 @@ def test_the_command_makes_a_run_like_the_others(tmp_path, capsys):
     assert metrics["random_trials"]["losses"]["environment"] > 0
     assert {"torch", "stable-baselines3", "jax"} <= set(metrics["versions"])
 
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(command)
+    assert stop.value.code == 2
+    assert "is not empty; give another --out, or --overwrite" in capsys.readouterr().err
+    command_line.main(["sb3", "ppo", "--resume", str(folder)])
+    assert "is finished; there is nothing to resume" in capsys.readouterr().out
+    command_line.main([*command, "--total-steps", "80", "--seed", "1", "--overwrite"])
+    assert json.loads((folder / "config.json").read_text())["seed"] == 1
+
+
+def test_a_run_that_is_told_to_stop_says_how_to_go_on_and_does(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "a run"
+    on_step = sb3.Evaluation._on_step
+
+    def stop_at_100(evaluation):
+        if evaluation.num_timesteps == 100:
+            signal.raise_signal(signal.SIGTERM)
+        return on_step(evaluation)
+
+    monkeypatch.setattr(sb3.Evaluation, "_on_step", stop_at_100)
+    with pytest.raises(SystemExit) as stop:
+        command_line.main([*RUN, "--out", str(folder), "--total-steps", "240", "--seed", "7"])
+    assert stop.value.code == 128 + signal.SIGTERM
+    advice = "after 100 steps, of which nothing is lost; go on with: python -m agents sb3 ppo"
+    assert f"stopped: {advice} --resume '{folder}'" in capsys.readouterr().err
+    assert not (folder / "metrics.json").exists()
+    assert History.load(folder / "history.csv")["iteration"][-1] == 100
+
     for wrong, message in (
-        (command, "is not empty; give another --out, or --overwrite"),
-        ([*command, "--resume", "--seed", "3"], "holds a run of another command: seed was 0"),
-        ([*command, "--resume", "--gamma", "0.9"], "another command: gamma was 0.995"),
-        ([*command, "--resume", "--total-steps", "160"], "the run has had 160 steps"),
-        ([*RUN, "--resume", "--out", str(tmp_path / "none")], "no run that can be resumed"),
+        (["ppo", "--resume", str(folder), "--seed", "3"], "keeps its own settings; leave out"),
+        (["sac", "--resume", str(folder)], "no run that can be resumed: its learner is ppo"),
+        (["ppo", "--resume", str(tmp_path)], "holds no run that can be resumed"),
     ):
         with pytest.raises(SystemExit) as stop:
-            command_line.main(wrong)
+            command_line.main(["sb3", *wrong])
         assert stop.value.code == 2
         assert message in capsys.readouterr().err
-    command_line.main([*command, "--resume", "--total-steps", "240"])
-    assert len(History.load(folder / "history.csv")) > 3
-    assert json.loads((folder / "metrics.json").read_text())["environment_steps"] == 240
+    command_line.main(["sb3", "ppo", "--resume", str(folder)])
+    iterations = History.load(folder / "history.csv")["iteration"]
+    assert 100 in iterations
+    assert iterations[-1] >= 240
+    assert json.loads((folder / "config.json").read_text())["seed"] == 7
+    assert (folder / "metrics.json").exists()
 
 
 def test_without_stable_baselines3_one_line_says_what_to_install(tmp_path, capsys, monkeypatch):

@@ -1,0 +1,300 @@
+"""Comparisons: what is trained, what is kept, and what is drawn and tabled of it."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import agents.__main__ as command_line
+from agents import compare_command, comparison, optimal_loss
+from agents.compare_command import experiment_arguments
+from agents.runs import Experiment
+from fbx_env import make
+
+TINY = ["--n-steps", "10", "--dt", "0.2", "--motor-delay", "1", "--bptt-updates", "5"]
+TINY += ["--ppo-steps", "6336", "--sac-steps", "320"]
+LEARNERS = ["--learners", "bptt", "ppo", "sac"]
+
+
+def run_here(arguments: list[str]) -> int:
+    """Like ``run_apart``, in this process, which has imported and compiled all there is."""
+    try:
+        command_line.main(arguments)
+    except SystemExit as stop:
+        return int(stop.code)
+    return 0
+
+
+def refuse_to_run(arguments: list[str]) -> int:
+    raise AssertionError(f"nothing was to be trained, but: {arguments}")
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A comparison of three learners and two seeds."""
+    folder = tmp_path_factory.mktemp("compare") / "all"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_command, "run_apart", run_here)
+        command_line.main(["compare", *TINY, *LEARNERS, "--seeds", "0", "1", "--out", str(folder)])
+    return folder
+
+
+@pytest.fixture
+def copied(compared, tmp_path):
+    return shutil.copytree(compared, tmp_path / "copy")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_trained(monkeypatch):
+    monkeypatch.setattr(compare_command, "run_apart", refuse_to_run)
+
+
+def test_a_comparison_holds_a_run_for_each_learner_and_seed(compared):
+    runs = {f"{name}-seed{seed}" for name in ("bptt", "ppo", "sac") for seed in (0, 1)}
+    files = {"comparison.json", "comparison.png", "reaches.png", "table.md", "table.csv"}
+    assert {path.name for path in compared.iterdir()} == runs | files
+    for run in runs:
+        assert comparison.is_finished(compared / run)
+        config = json.loads((compared / run / "config.json").read_text())
+        assert config["experiment"]["motor_delay"] == 1
+        assert config["experiment"]["n_steps"] == 10
+
+
+def test_the_table_has_what_the_runs_found(compared):
+    with (compared / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["learner"] for row in rows] == ["exact optimum", "BPTT", "PPO", "SAC"]
+    _, params = make(max_steps_in_episode=10, dt=0.2, motor_delay=1)
+    optimum = optimal_loss(params, params.task.validation_trials())
+    assert float(rows[0]["environment"]) == pytest.approx(optimum.total)
+    assert rows[0]["hidden"] == ""
+    for row, learner in zip(rows[1:], ("bptt", "ppo", "sac"), strict=True):
+        metrics = [
+            json.loads((compared / f"{learner}-seed{seed}" / "metrics.json").read_text())
+            for seed in (0, 1)
+        ]
+        for name in ("position", "final_velocity", "command", "environment"):
+            found = np.median([one["losses"][name] for one in metrics])
+            assert float(row[name]) == pytest.approx(found, rel=1e-5)
+        ratio = np.median([one["ratio_to_optimum"] for one in metrics])
+        assert float(row["times optimum"]) == pytest.approx(ratio, rel=1e-5)
+        assert float(row["times optimum"]) > 1
+        assert float(row["endpoint error [mm]"]) == pytest.approx(
+            1e3 * np.median([one["endpoint_error"] for one in metrics]), rel=1e-4
+        )
+    assert float(rows[1]["hidden"]) > 0
+    assert float(rows[2]["hidden"]) == 0
+    assert [row["steps"] for row in rows[1:]] == [str(5 * 16 * 10), "6336", "320"]
+    text = (compared / "table.md").read_text()
+    assert len({line.count("|") for line in text.splitlines()}) == 1
+    assert "| BPTT | 2 |" in text
+
+
+def test_curves_count_steps_of_the_environment(compared):
+    for result in comparison.load_results(compared):
+        assert np.all(np.diff(result.steps) > 0)
+        assert np.all(np.diff(result.seconds) > 0)
+        assert np.all(np.isfinite(result.loss))
+        assert result.metrics["losses"]["environment"] >= result.loss.min() * (1 - 1e-4)
+        if result.learner == "bptt":
+            assert result.steps[0] == 16 * 10
+            assert result.metrics["losses"]["environment"] == pytest.approx(
+                result.loss[-1], rel=1e-4
+            )
+
+
+def test_saved_results_are_drawn_again_without_training(copied, capsys):
+    table = (copied / "table.md").read_text()
+    for name in ("comparison.png", "reaches.png", "table.md", "table.csv"):
+        (copied / name).unlink()
+    command_line.main(["compare", "--redraw", "--out", str(copied)])
+    assert (copied / "table.md").read_text() == table
+    assert table in capsys.readouterr().out
+    for name in ("comparison.png", "reaches.png"):
+        assert (copied / name).read_bytes().startswith(b"\x89PNG")
+        assert (copied / name).stat().st_size < 150_000
+
+
+def test_the_figure_shows_every_learner_and_the_optimum(compared):
+    results = comparison.load_results(compared)
+    _, params = make(max_steps_in_episode=10, dt=0.2, motor_delay=1)
+    figure = comparison.draw_curves(results, params)
+    by_steps, by_seconds = figure.axes
+    for ax in (by_steps, by_seconds):
+        assert ax.get_xscale() == ax.get_yscale() == "log"
+        lines = {line.get_label(): line for line in ax.lines}
+        assert list(lines) == ["BPTT", "PPO", "SAC", "exact optimum"]
+        optimum = optimal_loss(params, params.task.validation_trials()).total
+        np.testing.assert_allclose(lines["exact optimum"].get_ydata(), optimum)
+        assert len(ax.collections) == 3
+    bptt = [result for result in results if result.learner == "bptt"]
+    np.testing.assert_allclose(
+        by_steps.lines[0].get_ydata(), np.median([result.loss for result in bptt], axis=0)
+    )
+    plt.close(figure)
+
+
+def test_the_same_command_trains_only_what_is_missing(copied, monkeypatch):
+    trained = []
+
+    def note(arguments: list[str]) -> int:
+        trained.extend(name for name in ("sac-seed0", "bptt-seed1") if name in " ".join(arguments))
+        return run_here(arguments)
+
+    monkeypatch.setattr(compare_command, "run_apart", note)
+    (copied / "bptt-seed1" / "metrics.json").unlink()
+    (copied / "bptt-seed1" / "model.npz").unlink()
+    shutil.rmtree(copied / "sac-seed0")
+    command = ["compare", *TINY, "--learners", "bptt", "sac", "--seeds", "0", "1"]
+    command_line.main([*command, "--out", str(copied)])
+    assert trained == ["sac-seed0", "bptt-seed1"]
+    described = json.loads((copied / "comparison.json").read_text())
+    assert described["learners"] == ["bptt", "ppo", "sac"]
+    assert "PPO" in (copied / "table.md").read_text()
+
+
+def test_a_run_that_was_interrupted_is_resumed(copied):
+    (copied / "ppo-seed0" / "metrics.json").unlink()
+    command = command_line.parse(["compare", *TINY, "--out", str(copied)])
+    run = str(copied / "ppo-seed0")
+    assert command.arguments("ppo", 0) == ["sb3", "ppo", "--resume", run]
+    run = str(copied / "bptt-seed1")
+    assert command.arguments("bptt", 1) == ["train", "--resume", run]
+    assert "--resume" not in command.arguments("ppo", 7)
+
+
+def test_a_learner_that_crashes_leaves_the_others_results(tmp_path, monkeypatch, capsys):
+    def crash(arguments: list[str]) -> int:
+        return 3 if "ppo" in arguments else run_here(arguments)
+
+    monkeypatch.setattr(compare_command, "run_apart", crash)
+    command = ["compare", *TINY, "--seeds", "0", "--out", str(tmp_path / "all")]
+    with pytest.raises(SystemExit) as stop:
+        command_line.main([*command, "--learners", "ppo", "bptt"])
+    assert stop.value.code == 1
+    assert "these runs failed: ppo-seed0" in capsys.readouterr().err
+    text = (tmp_path / "all" / "table.md").read_text()
+    assert "BPTT" in text
+    assert "PPO" not in text
+    assert (tmp_path / "all" / "comparison.png").exists()
+    with pytest.raises(SystemExit):
+        command_line.main(
+            ["compare", *TINY, "--learners", "ppo", "--seeds", "0", "--out", str(tmp_path / "no")]
+        )
+    assert "every run failed" in capsys.readouterr().err
+
+
+def test_results_from_another_version_of_the_task_are_refused(copied, capsys):
+    description = json.loads((copied / "comparison.json").read_text())
+    changed = {
+        **description["fingerprint"],
+        "command": 1.01 * description["fingerprint"]["command"],
+    }
+    text = json.dumps({**description, "fingerprint": changed})
+    (copied / "comparison.json").write_text(text)
+    for options in (["--redraw"], [*TINY, *LEARNERS, "--seeds", "0", "1", "2"]):
+        with pytest.raises(SystemExit) as stop:
+            command_line.main(["compare", *options, "--out", str(copied)])
+        assert stop.value.code == 2
+        assert "results from another version of the task" in capsys.readouterr().err
+
+
+def test_a_run_of_another_experiment_is_refused(copied, capsys):
+    path = copied / "ppo-seed1" / "config.json"
+    config = json.loads(path.read_text())
+    config["experiment"]["mass"] = 2.0
+    path.write_text(json.dumps(config))
+    with pytest.raises(SystemExit):
+        command_line.main(["compare", "--redraw", "--out", str(copied)])
+    assert "ppo-seed1 is of another experiment than the comparison" in capsys.readouterr().err
+
+
+def test_another_comparison_in_the_folder_is_not_mixed_with(copied, capsys):
+    for options, message in (
+        (["--mass", "2"], "results from another version of the task"),
+        (["--ppo-steps", "7000"], "holds a comparison with another ppo_steps"),
+    ):
+        with pytest.raises(SystemExit):
+            command_line.main(["compare", *TINY, *LEARNERS, *options, "--out", str(copied)])
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"mass": 1.001},
+        {"damping": 0.01},
+        {"dt": 0.0501},
+        {"motor_delay": 1},
+        {"sensory_delay": 1},
+        {"max_steps_in_episode": 98},
+        {"time_exponent": 6.01},
+        {"loss_weights": {"command": 1.01e-5}},
+        {"sensory_noise": 0.01},
+        {"max_force": 0.4},
+    ],
+)
+def test_fingerprints_tell_tasks_apart(overrides):
+    known, other = (comparison.fingerprint(make(**each)[1]) for each in ({}, overrides))
+    difference = [abs(known[name] - other[name]) / max(known[name], 1e-12) for name in known]
+    assert max(difference) > comparison.TASK_TOLERANCE
+
+
+def test_fingerprints_are_those_of_the_task_and_not_of_what_the_agent_sees():
+    plain, timed = (make(time_in_observation=flag)[1] for flag in (False, True))
+    assert comparison.fingerprint(plain) == comparison.fingerprint(timed)
+
+
+def test_an_experiment_survives_the_command_line():
+    experiment = Experiment(
+        mass=1.5, workspace=((-0.5, -1.0), (0.25, 2.0)), sensory_delay=3, time_in_observation=True
+    )
+    parsed = command_line.parse(["train", *experiment_arguments(experiment)])
+    assert parsed.experiment == experiment
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ppo-steps", "0"], "total_steps must be at least 1, got 0"),
+        (["--sac-steps", "-3"], "total_steps must be at least 1, got -3"),
+        (["--bptt-updates", "0"], "n_batches must be at least 1, got 0"),
+        (["--learners", "dqn"], "bptt"),
+        (["--seeds", "1", "1"], "seeds must be one or more, each once, got [1, 1]"),
+        (["--seeds", "-1"], "seed must be at least 0, got -1"),
+        (["--mass", "0"], "mass must be finite and greater than 0"),
+        (["--redraw"], "holds no comparison"),
+    ],
+)
+def test_mistakes_are_told_in_two_lines_and_write_nothing(
+    arguments, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["compare", *arguments])
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err.strip()
+    assert message in printed
+    assert len(printed.splitlines()) <= 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(SystemExit):
+        command_line.main(["compare", *TINY, "--out", str(tmp_path)])
+    assert "is not empty and holds no comparison" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.slow
+def test_the_command_as_a_user_types_it(tmp_path):
+    command = [sys.executable, "-m", "agents", "compare", *TINY, "--seeds", "3"]
+    command += ["--learners", "bptt", "sac"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    assert "BPTT" in (tmp_path / "runs" / "comparison" / "table.md").read_text()
