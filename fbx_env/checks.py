@@ -38,11 +38,8 @@ def real(
         TypeError: if ``value`` is not numeric.
         ValueError: if its shape is wrong, an element is not finite, or is out of range.
     """
-    known = jax.tree.map(
-        lambda leaf: jax.lax.stop_gradient(leaf) if isinstance(leaf, jax.core.Tracer) else leaf,
-        value,
-    )
-    if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(known)):
+    known = _known(value)
+    if not _is_traced(known):
         try:
             given = np.asarray(known)
         except (TypeError, ValueError):
@@ -177,6 +174,20 @@ def command(name: str, value: Any, shape: tuple[int, ...]) -> Float[np.ndarray, 
     if not np.isfinite(given).all():
         raise ValueError(f"{name} must be finite, got {_show(value)}")
     return given
+
+
+def _known(value: Any) -> Any:
+    """The numbers of a value that is being differentiated, as far as they are known."""
+    if isinstance(value, list | tuple):
+        items = map(_known, value)
+        return tuple(items) if isinstance(value, tuple) else list(items)
+    return jax.lax.stop_gradient(value) if isinstance(value, jax.core.Tracer) else value
+
+
+def _is_traced(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_is_traced, value))
+    return isinstance(value, jax.core.Tracer)
 
 
 def _show(value: Any) -> str:
