@@ -13,19 +13,23 @@ from fbx_env.plants import Scalar
 Buffer = Float[Array, "delay size"]
 """The values under way in a channel, the oldest first."""
 
+MAX_DELAY = 10**6
+"""Steps; a batch of longer buffers would fill any memory."""
+
 
 class SensoryChannel(Component):
     """What the agent senses: the plant's feedback some steps ago, plus Gaussian noise.
 
     Attributes:
-        delay: whole number of time steps, at least 0. The initial feedback is sensed until then.
+        delay: whole number of time steps, from 0 to ``MAX_DELAY``. The initial feedback is sensed
+            until then.
         noise_std: standard deviation of the noise [m and m/s], at least 0. The plain number 0 means
             that no random number is drawn; it is then kept as ``None``. Give ``jnp.array(0.0)`` to
             differentiate at 0.
 
     Raises:
         TypeError: if ``delay`` is not a whole number.
-        ValueError: if either is negative.
+        ValueError: if either is negative, or ``delay`` is more than ``MAX_DELAY``.
     """
 
     delay: int = static(default=0)
@@ -33,7 +37,7 @@ class SensoryChannel(Component):
 
     def __post_init__(self) -> None:
         self._assign(
-            delay=checks.whole("sensory delay", self.delay, at_least=0),
+            delay=checks.whole("sensory delay", self.delay, at_least=0, at_most=MAX_DELAY),
             noise_std=_noise("sensory noise_std", self.noise_std),
         )
 
@@ -59,7 +63,7 @@ class MotorChannel(Component):
     signal-dependent noise of Harris and Wolpert, Nature 394:780 (1998).
 
     Attributes:
-        delay: whole number of time steps, at least 0. The force is zero until then.
+        delay: whole number of time steps, from 0 to ``MAX_DELAY``. The force is zero until then.
         max_force: limit of the force along each axis, before noise [N], greater than 0.
         noise_std: standard deviation of the constant noise [N], at least 0.
         signal_noise: standard deviation of the signal-dependent noise, as a fraction of the force
@@ -78,7 +82,7 @@ class MotorChannel(Component):
 
     def __post_init__(self) -> None:
         self._assign(
-            delay=checks.whole("motor delay", self.delay, at_least=0),
+            delay=checks.whole("motor delay", self.delay, at_least=0, at_most=MAX_DELAY),
             max_force=checks.real("max_force", self.max_force, above=0),
             noise_std=_noise("motor noise_std", self.noise_std),
             signal_noise=_noise("signal_noise", self.signal_noise),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import equinox as eqx
+import hypothesis
 import jax
 import jax.numpy as jnp
 import matplotlib as mpl
@@ -18,6 +19,10 @@ from agents import GRUPolicy
 from fbx_env import make
 
 mpl.use("agg")
+
+# What compiles in its first example is slow there; the examples are the same in every run.
+hypothesis.settings.register_profile("fbx_env", max_examples=40, deadline=None, derandomize=True)
+hypothesis.settings.load_profile("fbx_env")
 
 REFERENCES = ("delay0_untrained", "delay0_trained", "delay1_untrained", "delay1_trained")
 

@@ -156,6 +156,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="part of the text of the equations to break")
     options = parser.parse_args()
+    if (broken := first_failing_test(PROJECT)) is not None:
+        sys.exit(f"{broken} fails before anything is broken")
     chosen = [mutation for mutation in MUTATIONS if options.only in mutation[0]]
     print("| equation | file | test that fails first |\n| --- | --- | --- |")
     unnoticed = mutate(chosen)

@@ -15,9 +15,6 @@ from fbx_env import Trial, make, rollout
 N_STEPS, DT = 12, 0.05
 KEY = jax.random.key(0)
 
-settings.register_profile("fbx_env", max_examples=40, deadline=None, derandomize=True)
-settings.load_profile("fbx_env")
-
 
 class Commands(eqx.Module):
     """A policy that commands what was decided beforehand."""

@@ -1,0 +1,19 @@
+"""A small dose of random command lines and keywords; ``fuzz.py`` takes as many as one likes."""
+
+import random
+
+import pytest
+from fuzz import fuzz_command_lines, fuzz_keywords
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_keywords_are_taken_or_refused(seed):
+    random.seed(seed)
+    outcomes = fuzz_keywords(60)
+    assert outcomes["refused"] > 0
+    assert outcomes["ran"] > 0
+
+
+def test_random_command_lines_run_or_are_refused(tmp_path):
+    random.seed(3)
+    assert fuzz_command_lines(12, tmp_path).total() == 12
