@@ -250,7 +250,8 @@ class Evaluate:
             self._judge(policy, params)
 
     def _judge(self, policy: NetworkPolicy, params: ReachParams) -> None:
-        hidden_weight = Train.load(self.run_folder).bptt.hidden_weight
+        trained = training_of(self.run_folder)
+        hidden_weight = BPTTConfig.hidden_weight if trained is None else trained.bptt.hidden_weight
         trials = params.task.validation_trials(self.grid_n, self.n_directions, self.distance)
         metrics, trajectory = judge(policy, params, trials, hidden_weight, key_from(self.seed))
         write_json(self.run_folder / "evaluation.json", metrics)
@@ -280,28 +281,49 @@ class Plot:
             self._draw(policy, params)
 
     def _draw(self, policy: NetworkPolicy, params: ReachParams) -> None:
-        untrained = Train.load(self.run_folder).untrained(ReachEnv(), params)
+        trained = training_of(self.run_folder)
+        untrained = None if trained is None else trained.untrained(ReachEnv(), params)
         key_rollout, key_pictures = jax.random.split(key_from(self.seed))
         n_replicates = count_replicates(policy)
         index = checks.whole(
             "replicate", self.replicate, at_least=0, at_most=(n_replicates or 1) - 1
         )
         if n_replicates is not None:
-            policy, untrained = (tree_take(each, index) for each in (policy, untrained))
+            policy = tree_take(policy, index)
+            untrained = None if untrained is None else tree_take(untrained, index)
         n_directions = checks.whole("n_directions", self.n_directions, at_least=3)
         trials = params.task.validation_trials(self.grid_n, n_directions)
-        trained, before = (
-            rollout(ReachEnv(), params, each, trials, key_rollout) for each in (policy, untrained)
-        )
+        env = ReachEnv()
+        trajectory = rollout(env, params, policy, trials, key_rollout)
+        before = None
+        if untrained is not None:
+            before = rollout(env, params, untrained, trials, key_rollout)
+        path = self.run_folder / "history.csv"
         names = draw_all(
             self.run_folder,
-            History.load(self.run_folder / "history.csv"),
-            trained,
+            History() if trained is None else History.load(path),
+            trajectory,
             before,
             params.task,
             key=key_pictures,
         )
         print(f"Drawn into {self.run_folder}: {', '.join(names)}.")
+
+
+def training_of(folder: Path) -> Train | None:
+    """How the model in a folder was trained; ``None`` if not by ``train``.
+
+    Raises:
+        ValueError: if the configuration cannot be read.
+    """
+    path = folder / CONFIG
+    if not path.exists():
+        return None
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{folder} is not a run: {CONFIG} cannot be read ({error})") from error
+    return None if isinstance(config, dict) and "learner" in config else Train.load(folder)
 
 
 def judge(

@@ -149,7 +149,9 @@ def select_trainable(policy: Any, where: Callable[[Any], Any] | None) -> PyTree:
         A pytree like the policy, True at the floating-point arrays that learn and False elsewhere.
 
     Raises:
-        ValueError: if ``where`` asks for something the policy does not have, or selects nothing.
+        TypeError: if ``where`` is not a function.
+        ValueError: if ``where`` asks for something the policy does not have, for less than a whole
+            array, or selects nothing.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(policy)
     arrays = {index for index, (_, leaf) in enumerate(paths) if eqx.is_inexact_array(leaf)}
@@ -157,12 +159,18 @@ def select_trainable(policy: Any, where: Callable[[Any], Any] | None) -> PyTree:
     if where is None:
         selected = arrays
     else:
-        numbered = jax.tree.unflatten(structure, range(len(paths)))
+        if not callable(where):
+            raise TypeError(f"where_train must be a function of the model, got {where!r}")
+        # Stand-ins without any value, so that nothing but a whole leaf can be selected.
+        stand_ins = [object() for _ in paths]
+        indices = {stand_in: index for index, stand_in in enumerate(stand_ins)}
         try:
-            selected = arrays & set(jax.tree.leaves(where(numbered)))
+            chosen = jax.tree.leaves(where(jax.tree.unflatten(structure, stand_ins)))
+            selected = arrays & {indices[part] for part in chosen}
         except (AttributeError, TypeError, KeyError, IndexError) as error:
             raise ValueError(
-                f"where_train must select parts of the model: {error}; what can learn: {there}"
+                "where_train must return parts of the model, each a whole array or more "
+                f"({type(error).__name__}: {error}); what can learn: {there}"
             ) from error
     if not selected:
         raise ValueError(f"where_train selects nothing that can learn; there are {there}")
@@ -213,7 +221,15 @@ def update(
     (total, terms), gradient = jax.value_and_grad(loss, has_aux=True)(learning)
     gradient_norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(total) & jnp.isfinite(gradient_norm)
-    steps, opt_state = optimizer.update(gradient, state.opt_state, learning)
+    # What line searches and schedules on plateaus ask for beside the gradient.
+    steps, opt_state = optax.with_extra_args_support(optimizer).update(
+        gradient,
+        state.opt_state,
+        learning,
+        value=total,
+        grad=gradient,
+        value_fn=lambda learning: loss(learning)[0],
+    )
     updated = TrainState(
         policy=eqx.combine(optax.apply_updates(learning, steps), fixed),
         last_good=state.policy,
@@ -293,7 +309,8 @@ def train(
         key: for trials and noise.
         where_train: selects what learns, as in ``select_trainable``; the rest stays as it is.
         validation_trials: on which losses are reported; the task's own if not given.
-        optimizer: instead of Adam with cosine decay; the history then has NaN as learning rate.
+        optimizer: of optax, instead of clipping by global norm and Adam with cosine decay; the
+            history then has NaN as learning rate.
         checkpoints: where to keep what is needed to go on after being stopped. A training that is
             stopped and resumed ends with the same bits as one that is not.
         write: what prints a line of text; ``None`` for silence, without progress bar.
@@ -415,6 +432,14 @@ def _optimizer_and_schedule(
 ) -> Tools:
     if optimizer is None:
         return adam_with_cosine_decay(config), cosine_schedule(config)
+    checks.instance("optimizer", optimizer, optax.GradientTransformation)
+    theirs = ("learning_rate", "second_moment_decay", "clip_norm")
+    given = [name for name in theirs if getattr(config, name) != getattr(BPTTConfig, name)]
+    if given:
+        raise ValueError(
+            f"{', '.join(given)} belong to the default optimizer, which yours replaces; for "
+            "clipping write optax.chain(optax.clip_by_global_norm(1.0), ...)"
+        )
     return optimizer, lambda iterations: np.full(len(iterations), np.nan)
 
 

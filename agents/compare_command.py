@@ -61,13 +61,13 @@ class Compare:
         text = comparison.as_markdown(rows)
         write_whole(self.out / "table.md", text + "\n")
         comparison.write_csv(self.out / "table.csv", rows)
-        for name, draw in (
-            ("comparison.png", comparison.draw_curves),
-            ("reaches.png", comparison.draw_side_by_side),
+        for name, draw, dpi in (
+            ("comparison.png", comparison.draw_curves, 110),
+            ("reaches.png", comparison.draw_side_by_side, 72),
         ):
             figure = draw(results, params)
             with replacing(self.out / name) as temporary:
-                figure.savefig(temporary, dpi=110)
+                figure.savefig(temporary, dpi=dpi)
             plt.close(figure)
         print(f"\n{text}\n\nThe comparison is in {self.out}.")
         if failed:

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from agents.bptt import losses_by_term
 from agents.checkpoints import load_model
@@ -329,9 +330,13 @@ def draw_curves(results: Sequence[Result], params: ReachParams) -> Figure:
     labels = ("Environment steps", "Wall-clock [s]")
     for ax, label in zip(axes, labels, strict=True):
         style.tidy(ax, xscale="log", yscale="log", xlabel=label)
+        low, high = ax.get_xlim()
+        if high > 10 * low:
+            # Powers of ten are enough then; labels in between would overlap.
+            ax.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("Validation loss, environment's terms")
     n_seeds = max(len(group) for group in by_learner(results).values())
-    title = f"median of {n_seeds} seeds;\nband: lowest to highest" if n_seeds > 1 else None
+    title = "median over seeds;\nband: lowest to highest" if n_seeds > 1 else None
     style.legend_beside(axes[1], title)
     return figure
 
@@ -357,6 +362,8 @@ def draw_side_by_side(results: Sequence[Result], params: ReachParams) -> Figure:
         column[0].set_title(name)
         for ax in column[1:]:
             ax.set_title("")
+        for ax in column:
+            ax.xaxis.set_major_locator(MaxNLocator(3))
     for row, what in zip(axes, ("Position", "Velocity", "Command"), strict=True):
         row[0].set_ylabel(f"{what}\n{row[0].get_ylabel()}")
         for ax in row[1:]:

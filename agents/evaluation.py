@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,7 +54,8 @@ def evaluate(
     """
     checks.number("hidden_weight", hidden_weight, at_least=0)
     trajectory = rollout(env, params, policy, trials, key)
-    terms = {name: float(loss) for name, loss in losses_by_term(trajectory, hidden_weight).items()}
+    losses = losses_by_term(trajectory, hidden_weight)
+    terms = {name: float(losses[name]) for name in (*params.loss.names, "hidden")}
     environment = sum(terms.values()) - terms["hidden"]
     metrics: dict[str, Any] = {
         "losses": {**terms, "total": sum(terms.values()), "environment": environment},
@@ -94,14 +96,19 @@ def evaluate_replicates(
         ValueError: if the arrays of the policies share no leading axis.
     """
     tree_take(policies, 0)
+    n_replicates = len(jax.tree.leaves(eqx.filter(policies, eqx.is_array))[0])
     each = [
         evaluate(
             tree_take(policies, index), env, params, trials, hidden_weight=hidden_weight, key=key
         )[0]
-        for index in range(len(policies.readout.weight))
+        for index in range(n_replicates)
     ]
-    mean = jax.tree.map(
-        lambda first, *rest: first if isinstance(first, str) else float(np.mean([first, *rest])),
-        *each,
-    )
-    return {**mean, "replicates": each}
+    return {**_mean(each), "replicates": each}
+
+
+def _mean(each: list[Any]) -> Any:
+    """The means of the numbers in dicts of one form; what is a text is the first one's."""
+    first = each[0]
+    if isinstance(first, dict):
+        return {name: _mean([one[name] for one in each]) for name in first}
+    return first if isinstance(first, str) else float(np.mean(each))

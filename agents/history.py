@@ -32,7 +32,7 @@ class History:
         train_seconds: spent on training, validation included.
     """
 
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    columns: dict[str, np.ndarray] = field(default_factory=lambda: {"iteration": np.zeros(0, int)})
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
 

@@ -44,7 +44,7 @@ def draw_all(
     folder: Path,
     history: History,
     trajectory: Trajectory,
-    untrained: Trajectory,
+    untrained: Trajectory | None,
     task: Task,
     *,
     key: PRNGKeyArray,
@@ -55,7 +55,7 @@ def draw_all(
         folder: of the run.
         history: of its training.
         trajectory: of the trained model on the validation trials, in three directions or more.
-        untrained: of the model before training, on the same trials.
+        untrained: of the model before training, on the same trials, if that model is known.
         task: whose distribution of trials is shown.
         key: chooses the trials and units that are shown.
 
@@ -68,7 +68,6 @@ def draw_all(
     n_units = min(N_SAMPLED_UNITS, trajectory.activity.shape[-1])
     figures: dict[str, Callable[[], Any]] = {
         "reaches.png": lambda: plot.effector_trajectories(trajectory),
-        "reaches_untrained.png": lambda: plot.effector_trajectories(untrained),
         "speed_profiles.png": lambda: plot.speed_profiles(trajectory),
         "activity_heatmap.png": lambda: plot.activity_heatmap(tree_take(trajectory, 0)),
         "sampled_units.png": lambda: plot.activity_sample_units(trajectory, n_units, key=key_units),
@@ -77,6 +76,8 @@ def draw_all(
             trials, workspace=getattr(task, "workspace", None)
         ),
     }
+    if untrained is not None:
+        figures["reaches_untrained.png"] = lambda: plot.effector_trajectories(untrained)
     if trajectory.activity.shape[-1] > 1:
         figures["principal_components.png"] = lambda: plot.principal_components(trajectory)
     if len(history):

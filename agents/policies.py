@@ -245,9 +245,11 @@ class CustomCellPolicy(CellPolicy):
             after = eqx.filter_eval_shape(self.cell, jnp.zeros(input_size), hidden)
         except (TypeError, ValueError) as error:
             raise ValueError(f"a cell must take inputs and hidden activity: {error}") from error
-        if getattr(after, "shape", None) != hidden.shape:
+        shape, dtype = getattr(after, "shape", None), getattr(after, "dtype", None)
+        if (shape, dtype) != (hidden.shape, hidden.dtype):
             raise ValueError(
-                f"a cell must return the hidden activity, of shape {hidden.shape}, got {after}"
+                f"a cell must return the hidden activity, {hidden.dtype} of shape {hidden.shape}, "
+                f"got {after}"
             )
 
 
@@ -321,6 +323,8 @@ def make_policy(
         return CustomCellPolicy(
             hidden_type, obs_size, action_size, hidden_size, encoding_size, key=key
         )
+    if not isinstance(hidden_type, str):
+        raise TypeError(f"hidden_type must be a name or make a cell, got {hidden_type!r}")
     if hidden_type not in POLICIES:
         raise ValueError(f"unknown hidden_type {hidden_type!r}; there are {', '.join(POLICIES)}")
     policy: Any = POLICIES[hidden_type]

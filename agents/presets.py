@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from tqdm import tqdm
 
 from agents.bptt import BPTTConfig, losses_by_term, select_trainable, train, train_replicates
+from agents.evaluation import evaluate, evaluate_replicates
 from agents.history import History
 from agents.policies import make_policy
 from agents.resuming import Checkpoints
@@ -133,6 +134,24 @@ class TrainingTask:
         tree_take(models, 0)
         return eqx.filter_vmap(lambda model: self.eval(model, key=key, trials=trials))(models)
 
+    def evaluate(
+        self, model: Any, *, key: PRNGKeyArray, trials: Trial | None = None
+    ) -> tuple[dict[str, Any], Trajectory]:
+        """Judge a model beside the exact optimum; see ``agents.evaluate``."""
+        trials = self.validation_trials if trials is None else trials
+        return evaluate(
+            model, self.env, self.params, trials, hidden_weight=self.hidden_weight, key=key
+        )
+
+    def evaluate_replicates(
+        self, models: Any, *, key: PRNGKeyArray, trials: Trial | None = None
+    ) -> dict[str, Any]:
+        """Judge every replicate; see ``agents.evaluate_replicates``."""
+        trials = self.validation_trials if trials is None else trials
+        return evaluate_replicates(
+            models, self.env, self.params, trials, hidden_weight=self.hidden_weight, key=key
+        )
+
 
 @dataclass(frozen=True)
 class TrainingContext:
@@ -153,6 +172,13 @@ class TrainingContext:
     def __post_init__(self) -> None:
         checks.instance("task", self.task, TrainingTask)
         checks.whole("n_replicates", self.n_replicates, at_least=1)
+        if self.n_replicates > 1:
+            arrays = jax.tree.leaves(eqx.filter(self.model, eqx.is_array))
+            if not arrays or {array.shape[:1] for array in arrays} != {(self.n_replicates,)}:
+                raise ValueError(
+                    f"model must hold {self.n_replicates} replicates, each array with a leading "
+                    "axis over them; for a single model say n_replicates=1"
+                )
 
     def replace(self, **changes: Any) -> TrainingContext:
         """Return a copy with some attributes changed.
@@ -177,7 +203,8 @@ class TrainingContext:
         Args:
             key: for trials and noise. Replicate i is trained as ``train`` would train it alone
                 with ``jax.random.split(key, n_replicates)[i]``.
-            optimizer: an optax optimiser instead of Adam with cosine decay.
+            optimizer: of optax, instead of clipping by global norm and Adam with cosine decay; for
+                clipping, ``optax.chain(optax.clip_by_global_norm(1.0), ...)``.
             shared_trials: whether all replicates see the same trials and noise, those of
                 ``train`` with ``key``.
             checkpoints: where to keep what is needed to go on after being stopped.
@@ -206,8 +233,6 @@ class TrainingContext:
                 f"no training setting {', '.join(map(repr, unknown))}{hint}; there are "
                 f"{', '.join(allowed)}"
             )
-        if optimizer is not None and "learning_rate" in settings:
-            raise ValueError("learning_rate is the default optimiser's; give it to the optimizer")
         checks.key("key", key)
         config = BPTTConfig(**settings, hidden_weight=self.task.hidden_weight)
         shared: dict[str, Any] = {
@@ -220,7 +245,7 @@ class TrainingContext:
         problem = (self.task.env, self.task.params, config)
         if self.n_replicates == 1:
             return train(self.model, *problem, key=key, **shared)
-        if shared_trials:
+        if checks.flag("shared_trials", shared_trials):
             keys = jnp.stack([key] * self.n_replicates)
         else:
             keys = jax.random.split(key, self.n_replicates)

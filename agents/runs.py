@@ -42,7 +42,7 @@ class Experiment:
     dt: float = 0.05
     """Duration of a time step [s]."""
     n_steps: int = 99
-    """Control steps of a trial."""
+    """Control steps of a trial, which has one state more."""
     workspace: Corners = ((-1.0, -1.0), (1.0, 1.0))
     """Where starts and goals lie: x low, y low, x high, y high [m]."""
     sensory_delay: int = 0

@@ -21,7 +21,7 @@ from agents.evaluation import N_RANDOM_TRIALS, evaluate, random_trials
 from agents.files import locked, remove_partial, replacing
 from agents.history import History
 from agents.interrupts import Interrupted
-from agents.pictures import draw_reaches
+from agents.pictures import PICTURES, draw_reaches
 from agents.runs import (
     CONFIG,
     METRICS,
@@ -137,8 +137,7 @@ def run(command: TrainPPO | TrainSAC | TrainRecurrentPPO) -> None:
     folder = command.out or Path("runs") / f"{command.recipe.name}-seed{command.seed}"
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        files = (*RUN_FILES, *sb3.SB3_FILES, "loss_history.png", "reaches.png")
-        prepare_folder(folder, command.overwrite, files)
+        prepare_folder(folder, command.overwrite, (*RUN_FILES, *PICTURES, *sb3.SB3_FILES))
         write_json(folder / CONFIG, {"learner": command.recipe.name, **as_dict(command)})
         complete(sb3, folder, command, resume=False)
 

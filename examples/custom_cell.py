@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from agents import evaluate, point_mass_nn_simple_reaches
+from agents import point_mass_nn_simple_reaches
 
 
 class LowRankCell(eqx.Module):
@@ -48,10 +48,7 @@ def main() -> None:
 
     context = point_mass_nn_simple_reaches(hidden_type=LowRankCell, key=jax.random.key(0))
     model, _ = context.train(n_batches=n_batches, log_step=500, key=jax.random.key(1))
-    task = context.task
-    metrics, _ = evaluate(
-        model, task.env, task.params, task.validation_trials, key=jax.random.key(2)
-    )
+    metrics, _ = context.task.evaluate(model, key=jax.random.key(2))
     print(f"Low-rank network: {metrics['ratio_to_optimum']:.3f} times the optimum")
 
 

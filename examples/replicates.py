@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from agents import evaluate_replicates, point_mass_nn_simple_reaches
+from agents import point_mass_nn_simple_reaches
 from fbx_env import plot
 
 
@@ -24,10 +24,7 @@ def main() -> None:
     models, history = context.train(
         n_batches=10 if arguments.quick else 2000, log_step=500, key=jax.random.key(1)
     )
-    task = context.task
-    metrics = evaluate_replicates(
-        models, task.env, task.params, task.validation_trials, key=jax.random.key(2)
-    )
+    metrics = context.task.evaluate_replicates(models, key=jax.random.key(2))
     ratios = np.array([each["ratio_to_optimum"] for each in metrics["replicates"]])
     print(f"Times the optimum: {', '.join(f'{ratio:.3f}' for ratio in ratios)}")
     print(f"Mean {ratios.mean():.3f}, standard deviation {ratios.std(ddof=1):.3f}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import matplotlib.pyplot as plt
 
-from agents import evaluate, point_mass_nn_simple_reaches
+from agents import point_mass_nn_simple_reaches
 from fbx_env import plot, tree_take
 
 
@@ -37,9 +37,7 @@ def main() -> None:
     save(plot.effector_trajectories(reaches)[0], "reaches.png")
     before = task.eval(context.model, key=jax.random.key(2))
     save(plot.effector_trajectories(before)[0], "reaches_untrained.png")
-    metrics, _ = evaluate(
-        model, task.env, task.params, task.validation_trials, key=jax.random.key(2)
-    )
+    metrics, _ = task.evaluate(model, key=jax.random.key(2))
     print(f"{metrics['ratio_to_optimum']:.3f} times the optimum")
 
     context = point_mass_nn_simple_reaches(n_replicates=5, key=jax.random.key(0))

@@ -87,6 +87,8 @@ class LossTerm(Component, abc.ABC):
     def __post_init__(self) -> None:
         if not self.name:
             raise TypeError(f"{type(self).__name__} must define a class attribute 'name'")
+        if "/" in self.name:
+            raise ValueError(f"the name of a loss term cannot have a '/', got {self.name!r}")
         if self.name in RESERVED_NAMES:
             raise ValueError(
                 f"a loss term cannot be named {self.name!r}: {', '.join(RESERVED_NAMES)} have a "
@@ -96,7 +98,10 @@ class LossTerm(Component, abc.ABC):
 
     @abc.abstractmethod
     def cost(self, transition: Transition) -> Float[Array, ""]:
-        """The cost of the step, before it is weighted."""
+        """The cost of the step, before it is weighted: one number.
+
+        It is compiled: choose by ``jnp.where(transition.is_last, ...)`` and not by ``if``.
+        """
 
     def __add__(self, other: LossTerm | Loss) -> Loss:
         return Loss((self,)) + other
@@ -184,8 +189,17 @@ class Loss(Component):
         self._assign(terms=tuple(self.terms))
 
     def __call__(self, transition: Transition) -> dict[str, Float[Array, ""]]:
-        """The weighted cost of one step, by term."""
-        return {term.name: term.weight * term.cost(transition) for term in self.terms}
+        """The weighted cost of one step, by term.
+
+        Raises:
+            ValueError: if a term's cost is not one number.
+        """
+        costs = {term.name: term.cost(transition) for term in self.terms}
+        for name, cost in costs.items():
+            if cost is None or jnp.shape(cost) != ():
+                got = "None" if cost is None else f"shape {jnp.shape(cost)}; sum over its axes"
+                raise ValueError(f"the cost of loss term {name!r} must be one number, got {got}")
+        return {term.name: term.weight * costs[term.name] for term in self.terms}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -227,7 +241,10 @@ class Loss(Component):
         for term in self.terms:
             if term.name == name:
                 return term
-        raise ValueError(f"no loss term {name!r}; there are {', '.join(self.names)}")
+        message = f"no loss term {name!r}; there are {', '.join(self.names)}"
+        if name == "hidden":
+            message += "; the activity of hidden units is weighted by whoever trains them"
+        raise ValueError(message)
 
     def __iter__(self) -> Iterator[LossTerm]:
         return iter(self.terms)

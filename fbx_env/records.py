@@ -261,9 +261,10 @@ def loss_curve(history: LossHistory, column: str) -> LossCurve:
         raise TypeError(
             f"history must have terms and columns, as train returns, got {_what(history)}"
         )
-    update, loss = np.asarray(history["iteration"]) + 1, np.asarray(history[column], float)
+    update = np.asarray(history["iteration"]) + 1
     if len(update) == 0:
         raise ValueError("history must have at least one update, got none")
+    loss = np.asarray(history[column], float)
     if loss.ndim not in (1, 2) or loss.shape[0] != len(update) or loss.size == 0:
         raise ValueError(
             f"history must have {column} of shape ({len(update)},) or ({len(update)}, replicates), "

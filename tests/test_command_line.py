@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 import agents.__main__ as command_line
-from agents import BPTTConfig, History, load_model
+from agents import BPTTConfig, GRUPolicy, History, load_model, save_model
 from agents.pictures import PICTURES
 from agents.policies import count_replicates
+from fbx_env import make
 
 QUICK = ["--n-batches", "6", "--batch-size", "2", "--log-step", "4", "--hidden-size", "5"]
 
@@ -173,3 +174,14 @@ def test_replicates_are_trained_judged_and_drawn(tmp_path, capsys):
     with pytest.raises(SystemExit):
         command_line.main(["plot", str(folder), "--replicate", "3"])
     assert "replicate must be at most 2, got 3" in capsys.readouterr().err
+
+
+def test_a_saved_model_is_judged_and_drawn_without_its_training(tmp_path, key, capsys):
+    _, params = make(max_steps_in_episode=40)
+    save_model(tmp_path, GRUPolicy(8, 2, 5, key=key), params)
+    command_line.main(["evaluate", str(tmp_path)])
+    assert "Endpoint error" in capsys.readouterr().out
+    command_line.main(["plot", str(tmp_path)])
+    drawn = {path.name for path in tmp_path.iterdir()} & set(PICTURES)
+    unknown = {"loss_history.png", "training_and_validation.png", "reaches_untrained.png"}
+    assert drawn == set(PICTURES) - unknown

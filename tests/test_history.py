@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from agents import History
+from fbx_env import plot
 
 
 @pytest.fixture
@@ -70,6 +71,11 @@ def test_without_pandas_it_is_said_how_to_get_it(history, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match="to_frame needs pandas: pip install pandas"):
         history.to_frame()
+
+
+def test_an_empty_history_cannot_be_drawn():
+    with pytest.raises(ValueError, match="history must have at least one update, got none"):
+        plot.loss_history(History())
 
 
 def test_mistakes_are_named(history, tmp_path):

@@ -168,6 +168,42 @@ def test_a_replicate_alone_follows_the_losses_it_has_in_the_group(key, double_pr
             np.testing.assert_allclose(history[name], values, rtol=1e-6, err_msg=name)
 
 
+def test_a_cost_that_is_not_one_number_is_refused(context, key):
+    class Effort(LossTerm):
+        name = "effort"
+
+        def cost(self, transition):
+            return jnp.square(transition.force)
+
+    task = context.task.with_loss(context.task.loss + Effort())
+    message = re.escape("the cost of loss term 'effort' must be one number, got shape (2,)")
+    with pytest.raises(ValueError, match=message):
+        task.eval(context.model, key=key)
+    with pytest.raises(ValueError, match=message):
+        context.replace(task=task).train(**SHORT, key=key)
+    with pytest.raises(ValueError, match="'hidden'.* the activity of hidden units is weighted by"):
+        task.loss.without("hidden")
+
+
+def test_a_task_judges_by_its_own_weights(replicates, key):
+    task = replicates.task.with_weights(hidden=2.0, command=3.0)
+    model = tree_take(replicates.model, 1)
+    _, losses = task.eval_with_loss(model, key=key)
+    metrics, _ = task.evaluate(model, key=key)
+    assert list(metrics["losses"])[:4] == ["position", "final_velocity", "command", "hidden"]
+    for name in (*task.weights, "total"):
+        np.testing.assert_allclose(metrics["losses"][name], losses[name], rtol=1e-6)
+    group = task.evaluate_replicates(replicates.model, key=key)
+    assert list(group["losses"]) == list(metrics["losses"])
+    assert group["replicates"][1] == metrics
+
+
+def test_line_searches_get_what_they_ask_for(context, key):
+    optimizer = optax.lbfgs()
+    _, history = context.train(**SHORT, key=key, optimizer=optimizer)
+    assert history["training_total"][-1] < history["training_total"][0]
+
+
 def test_a_custom_cell_is_named_or_given(key):
     context = point_mass_nn_simple_reaches(
         2, n_steps=6, hidden_size=5, hidden_type=eqx.nn.GRUCell, key=key
@@ -198,8 +234,12 @@ def test_another_optimizer(context, key):
         ({"where_train": lambda model: model.encoder}, "selects nothing that can learn"),
         (
             {"where_train": lambda model: model.decoder},
-            "no attribute 'decoder'; what can learn: .*cell.weight_hh",
+            "no attribute 'decoder'.*what can learn: .*cell.weight_hh",
         ),
+        ({"where_train": lambda model: model.readout.use_bias}, "must return parts of the model"),
+        ({"where_train": lambda model: 0}, "must return parts of the model"),
+        ({"where_train": lambda model: model.cell.weight_hh[0]}, "must return parts of the model"),
+        ({"where_train": lambda model: model.cell.weight_hh + 1}, "must return parts of the mo"),
         ({"hidden_type": "gro"}, "unknown hidden_type 'gro'; there are gru, lstm, rnn, mlp"),
         (
             {"hidden_type": eqx.nn.LSTMCell},
@@ -219,14 +259,21 @@ def test_mistakes_in_training_and_evaluation_are_named(context, replicates, key)
         context.train(batches=3, key=key)
     with pytest.raises(TypeError, match=re.escape("set it with task.with_weights(hidden=...)")):
         context.train(hidden_weight=0.0, key=key)
-    with pytest.raises(ValueError, match="learning_rate is the default optimiser's"):
-        context.train(learning_rate=0.1, optimizer=optax.sgd(0.1), key=key)
+    for setting in ("learning_rate", "clip_norm", "second_moment_decay"):
+        with pytest.raises(ValueError, match=f"{setting} belong to the default optimizer"):
+            context.train(**{setting: 0.1}, optimizer=optax.sgd(0.1), key=key)
+    with pytest.raises(TypeError, match="optimizer must be a GradientTransformation"):
+        context.train(optimizer=optax.adam, key=key)
+    with pytest.raises(TypeError, match="shared_trials must be True or False, got 'no'"):
+        replicates.train(shared_trials="no", key=key)
+    with pytest.raises(ValueError, match="model must hold 3 replicates"):
+        replicates.replace(model=tree_take(replicates.model, 0))
     with pytest.raises(ValueError, match="no loss term 'comand'; there are position, "):
         context.task.with_weights(comand=1.0)
     with pytest.raises(ValueError, match=re.escape("take one with tree_take(policy, 0)")):
         context.task.eval(replicates.model, key=key)
-    with pytest.raises(ValueError, match="policies must have a leading axis of 2 entries"):
-        replicates.replace(n_replicates=2).train(**SHORT, key=key)
+    with pytest.raises(ValueError, match="model must hold 2 replicates"):
+        replicates.replace(n_replicates=2)
     _, params = fbx_env.make(time_in_observation=True)
     with pytest.raises(ValueError, match=r"policy does not take an observation of shape \(9,\)"):
         context.replace(task=context.task.replace(params=params)).train(**SHORT, key=key)
