@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,12 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from agents.actors import ActorPolicy
-from agents.files import replacing, write_whole
+from agents.files import write_whole
 from agents.lqr import exact
 from agents.policies import POLICIES, NetworkPolicy, RNNPolicy, count_replicates
 from fbx_env import Component, ReachParams, checks
 
-FORMAT = "fbx-env model 1"
+FORMAT = "fbx-env model 2"
 DESCRIPTION, ARRAYS = "model.json", "model.npz"
 
 
@@ -41,18 +43,16 @@ def save_model(
     """
     folder = Path(folder)
     checks.instance("params", params, ReachParams)
-    description = {
-        "format": FORMAT,
-        "policy": _describe_policy(policy),
-        "params": _describe_component(params),
-    }
+    described = {"policy": _describe_policy(policy), "params": _describe_component(params)}
     arrays = {
         jax.tree_util.keystr(path): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(policy, eqx.is_array))
     }
-    with replacing(folder / ARRAYS) as temporary:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
-    # The description comes last: without it, the folder holds no model.
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    write_whole(folder / ARRAYS, content.getvalue())
+    # The description comes last: the arrays are not taken for a model without theirs.
+    description = {"format": FORMAT, "sha256": _checksum(content.getvalue()), **described}
     write_whole(folder / DESCRIPTION, json.dumps(description, indent=2) + "\n")
 
 
@@ -80,16 +80,20 @@ def load_model(folder: Path | str) -> tuple[Any, ReachParams]:
             raise ValueError(f"its format is {description['format']!r}, not {FORMAT!r}")
         template = _template(**description["policy"])
         params = _rebuild_component(description["params"])
-        with (
-            (folder / ARRAYS).open("rb") as file,
-            np.load(file, allow_pickle=False) as arrays,
-        ):
+        content = (folder / ARRAYS).read_bytes()
+        if description["sha256"] != _checksum(content):
+            raise ValueError(f"{ARRAYS} is damaged, or not the one that {DESCRIPTION} describes")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             policy = jax.tree_util.tree_map_with_path(
                 lambda path, leaf: _fitting(arrays[jax.tree_util.keystr(path)], leaf), template
             )
     except Exception as error:
         raise ValueError(f"the model in {folder} cannot be read: {error}") from error
     return policy, params
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _template(hidden_type: str, n_replicates: int | None = None, **arguments: Any) -> Any:

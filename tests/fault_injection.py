@@ -73,8 +73,12 @@ def updates_kept(folder: Path) -> int:
     return int(files[0].stem) if files else 0
 
 
-def kill_once(whole: Path, folder: Path, arguments: list[str], lifetime: float) -> str:
-    """Kill a run at a random moment, go on with it, and compare."""
+def kill_once(whole: Path, folder: Path, arguments: list[str], lifetime: float) -> str | None:
+    """Kill a run at a random moment, go on with it, and compare.
+
+    Returns:
+        When it was killed; ``None`` if it had ended before.
+    """
     process = subprocess.Popen(
         command(*arguments, "--out", folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -85,15 +89,16 @@ def kill_once(whole: Path, folder: Path, arguments: list[str], lifetime: float) 
         lifetime /= 4
     time.sleep(random.uniform(0, lifetime))
     process.kill()
-    ended = process.wait() == 0
+    if process.wait() == 0:
+        return None
     kept = updates_kept(folder)
     if (folder / "config.json").exists():
         process_again = run("--resume", folder)
     else:
         process_again = run(*arguments, "--out", folder)
     check(process_again)
-    if ended or "is finished" in process_again.stdout:
-        moment = "after the end"
+    if "is finished" in process_again.stdout:
+        moment = "with all written"
     else:
         moment = f"after {kept} updates" if kept else "before the first checkpoint"
         if kept and f"Going on after {kept} updates" not in process_again.stdout:
@@ -112,14 +117,18 @@ def kills(count: int, root: Path, kinds: list[str]) -> None:
     for kind in kinds:
         arguments = KINDS[kind]
         whole = root / kind
-        started = time.perf_counter()
         check(run(*arguments, "--out", whole))
+        started = time.perf_counter()
+        check(run(*arguments, "--out", root / f"{kind} again"))
         lifetime = time.perf_counter() - started
-        for index in range(count // len(kinds)):
-            folder = root / f"{kind}-{index}"
+        killed = 0
+        while killed < count // len(kinds):
+            folder = root / f"{kind}-{killed}"
             moment = kill_once(whole, folder, arguments, lifetime)
-            print(f"{kind} {index}: killed {moment}; resumed, bit-identical", flush=True)
             shutil.rmtree(folder)
+            if moment is not None:
+                print(f"{kind} {killed}: killed {moment}; resumed, bit-identical", flush=True)
+                killed += 1
 
 
 def damaged(content: bytes, other: bytes) -> tuple[str, bytes]:

@@ -1,5 +1,6 @@
 """A saved model comes back as it was, and nothing else comes back."""
 
+import hashlib
 import json
 
 import equinox as eqx
@@ -63,11 +64,28 @@ def test_what_is_no_model_is_refused(key, tmp_path):
     (tmp_path / "model.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="cannot be read"):
         load_model(tmp_path)
-    save_model(tmp_path, make_policy("gru", 8, 2, 6, key=key), make()[1])
+    save_model(tmp_path, make_policy("gru", 8, 2, 5, key=jax.random.key(1)), make()[1])
     (tmp_path / "model.npz").write_bytes(whole)
+    with pytest.raises(ValueError, match=r"model.npz is damaged, or not the one that model.json"):
+        load_model(tmp_path)
+
+
+def test_arrays_that_do_not_fit_are_refused_under_a_right_checksum(key, tmp_path):
+    save_model(tmp_path, make_policy("gru", 8, 2, 5, key=key), make()[1])
+
+    def replace_arrays(**arrays):
+        np.savez(tmp_path / "model.npz", **arrays)
+        description = json.loads((tmp_path / "model.json").read_text())
+        content = (tmp_path / "model.npz").read_bytes()
+        description["sha256"] = hashlib.sha256(content).hexdigest()
+        (tmp_path / "model.json").write_text(json.dumps(description))
+
+    with np.load(tmp_path / "model.npz") as file:
+        arrays = dict(file)
+    replace_arrays(**{name: array[:2] for name, array in arrays.items()})
     with pytest.raises(ValueError, match=r"an array has shape .* expected was"):
         load_model(tmp_path)
-    np.savez(tmp_path / "model.npz", evil=np.array([print], dtype=object))
+    replace_arrays(evil=np.array([print], dtype=object))
     with pytest.raises(ValueError, match="cannot be read"):
         load_model(tmp_path)
 

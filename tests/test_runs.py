@@ -129,13 +129,37 @@ def test_a_full_disk_is_told_and_costs_nothing(whole, tmp_path, capsys, monkeypa
         def full(*_, **__):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        patch.setattr("agents.checkpoints.np.savez", full)
+        patch.setattr("agents.checkpoints.write_whole", full)
         assert run("train", *TINY, "--out", tmp_path / "run") == 2
     assert "error: [Errno 28] No space left on device" in capsys.readouterr().err
     assert not any(name.startswith(".") for name in names(tmp_path / "run"))
     assert run("train", "--resume", tmp_path / "run") == 0
     assert names(tmp_path / "run") == FINISHED
     assert (tmp_path / "run/model.npz").read_bytes() == (whole / "model.npz").read_bytes()
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES, errno.ENOLCK])
+def test_a_folder_that_cannot_be_written_is_told(error, whole, tmp_path, capsys, monkeypatch):
+    """A folder for reading only, of somebody else, or on a disk that knows no locks."""
+
+    def refuse(path, *_):
+        raise OSError(error, os.strerror(error), str(path))
+
+    before = content(whole)
+    monkeypatch.setattr("agents.files.os.open", refuse)
+    for command in (["train", *TINY, "--out", tmp_path / "run"], ["evaluate", whole]):
+        assert run(*command) == 2
+        message = capsys.readouterr().err
+        assert message.startswith(f"error: [Errno {error}] {os.strerror(error)}: ")
+        assert len(message.splitlines()) == 1
+    assert content(whole) == before
+    assert not names(tmp_path / "run")
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert run("train", *TINY, "--out", tmp_path / "file" / "run") == 2
+    assert "error: [Errno 20] Not a directory" in capsys.readouterr().err
 
 
 def test_a_run_that_is_half_replaced_is_not_a_run(whole, tmp_path, capsys, monkeypatch):
