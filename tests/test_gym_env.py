@@ -180,7 +180,7 @@ def test_numbers_can_be_changed_within_a_trial(env):
     env.params = env.params.replace(plant=PointMass(mass=4.0))
     obs, *_ = env.step(np.array([4.0, 0.0]))
     assert obs[6] == pytest.approx(0.05)
-    with pytest.raises(ValueError, match="params must leave the sizes"):
+    with pytest.raises(ValueError, match="these change size of the observation"):
         env.params = env.params.replace(time_in_observation=True)
     env.step(np.zeros(2))
 
