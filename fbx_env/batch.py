@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -143,6 +144,7 @@ class ReachBatch:
             chosen: which.
             start, goal: [m]; where NaN or not given, as the task draws it.
         """
+        refuse_fork()
         n_trials, which = self.n_trials, np.flatnonzero(chosen)
         # One of two sizes: a reset takes longer than a step, and often few trials need one.
         few = n_trials // 16
@@ -181,8 +183,29 @@ class ReachBatch:
         return {**kept, "_rows": np.array(self._rows), "_keys": np.array(self._keys)}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
+        refuse_fork()
         vars(self).update(kept)
         self._programs = compile_programs(self._params)
+
+
+def refuse_fork() -> None:
+    """Say so where JAX would wait forever: in a process forked after JAX started its threads.
+
+    Raises:
+        RuntimeError: in such a process.
+    """
+    if os.getpid() != _first_process():
+        raise RuntimeError(
+            "this process was forked from one in which JAX has run, and JAX would wait here for "
+            'ever: start processes by context="spawn" (AsyncVectorEnv) or start_method="spawn" '
+            "(SubprocVecEnv), or do without any: gymnasium.make_vec(id, num_envs=...) steps all "
+            "trials at once"
+        )
+
+
+@functools.cache
+def _first_process() -> int:
+    return os.getpid()
 
 
 def compile_programs(params: ReachParams) -> Programs:

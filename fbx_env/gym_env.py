@@ -11,8 +11,8 @@ from gymnasium.utils import seeding
 from jaxtyping import Bool, Float, UInt32
 
 from fbx_env import checks
-from fbx_env.batch import ReachBatch
-from fbx_env.env import ReachEnv, ReachParams
+from fbx_env.batch import ReachBatch, refuse_fork
+from fbx_env.env import ReachParams
 from fbx_env.registration import make
 from fbx_env.render import MODES, Frame, Watch, Window, frame, import_pygame
 
@@ -43,6 +43,7 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     Raises:
         TypeError: for an unknown keyword, or a value of the wrong kind.
         ValueError: for a number out of range, or an unknown render mode.
+        RuntimeError: in a process forked after JAX has run, where JAX would wait forever.
         gymnasium.error.DependencyNotInstalled: for a render mode without the extra ``render``.
 
     Example:
@@ -63,6 +64,7 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         success_speed: float = SUCCESS_SPEED,
         **experiment: Any,
     ) -> None:
+        refuse_fork()
         _, params = make(**experiment)
         self.render_mode = checks.choice("render_mode", render_mode, self.metadata["render_modes"])
         self.success_distance = threshold("success_distance", success_distance)
@@ -74,17 +76,31 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._window = Window()
         self._generator: np.random.Generator | None = None
         self._ready = False
+        self.observation_space, self.action_space = spaces(self._batch)
         self.params = params
 
     @property
     def params(self) -> ReachParams:
-        """The experiment. Other numbers may be set at any time, also within a trial."""
+        """The experiment; others may be set at any time, also within a trial, which goes on.
+
+        They may differ in every number, such as mass, noise, weights or ``max_steps_in_episode``,
+        and in parts that need no other state. What changes the structure of state, observation or
+        loss (delays, the time in the observation, terms) needs a new environment. ``action_space``
+        follows ``max_force``; ``render_fps`` follows ``dt``.
+
+        Raises:
+            TypeError: if set to something else than ``ReachParams``.
+            ValueError: if a number is out of range, has leading axes, or the structure changes.
+        """
         return self._batch.params
 
     @params.setter
     def params(self, params: ReachParams) -> None:
         self._batch.params = params
-        self.observation_space, self.action_space = spaces(params)
+        _, actions = spaces(self._batch)
+        # A space of the same bounds stays, as it may have been seeded.
+        if actions != self.action_space:
+            self.action_space = actions
         self.metadata = {**type(self).metadata, "render_fps": frame_rate(params)}
 
     def reset(
@@ -183,14 +199,13 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 _THE_TRIAL: Bool[np.ndarray, "1"] = np.ones(1, bool)
 
 
-def spaces(params: ReachParams) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
+def spaces(batch: ReachBatch) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
     """The spaces of one trial's observations and actions; the same bounds as in gymnax."""
-    env = ReachEnv()
-    observations, actions = env.observation_space(params), env.action_space(params)
-    limit = np.float32(actions.high)
+    layout, limit = batch.layout, np.float32(batch.params.motor.max_force)
+    size = layout.observation.stop - layout.observation.start
     return (
-        gymnasium.spaces.Box(-np.inf, np.inf, observations.shape, np.float32),
-        gymnasium.spaces.Box(-limit, limit, actions.shape, np.float32),
+        gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32),
+        gymnasium.spaces.Box(-limit, limit, batch.command_shape[1:], np.float32),
     )
 
 

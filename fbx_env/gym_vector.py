@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float
 
 from fbx_env import checks
-from fbx_env.batch import ReachBatch, Rows
+from fbx_env.batch import ReachBatch, Rows, refuse_fork
 from fbx_env.env import ReachParams
 from fbx_env.gym_env import (
     NO_RENDER_MODE,
@@ -52,6 +52,9 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     - ``DISABLED``: such trials must be reset before the next step, by
       ``reset(options={"reset_mask": ...})``.
 
+    One process does it all. ``gymnasium.make_vec(..., vectorization_mode="async")`` starts one for
+    each trial instead, and needs ``vector_kwargs={"context": "spawn"}``, as JAX cannot be forked.
+
     Args:
         num_envs: how many trials, at least 1.
         autoreset_mode: an ``AutoresetMode`` or its value, such as ``"SameStep"``.
@@ -83,6 +86,7 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         success_speed: float = SUCCESS_SPEED,
         **experiment: Any,
     ) -> None:
+        refuse_fork()
         _, params = make(**experiment)
         self.num_envs = checks.whole("num_envs", num_envs, at_least=1)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
@@ -97,19 +101,24 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._seeded = False
         self._ready = False
         self._ended = np.zeros(self.num_envs, bool)
+        self.single_observation_space, self.single_action_space = spaces(self._batch)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.params = params
 
     @property
     def params(self) -> ReachParams:
-        """The experiment. Other numbers may be set at any time, also within trials."""
+        """The experiment; others may be set within trials, as in ``ReachGymEnv``."""
         return self._batch.params
 
     @params.setter
     def params(self, params: ReachParams) -> None:
         self._batch.params = params
-        self.single_observation_space, self.single_action_space = spaces(params)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        _, actions = spaces(self._batch)
+        # A space of the same bounds stays, as it may have been seeded.
+        if actions != self.single_action_space:
+            self.single_action_space = actions
+            self.action_space = batch_space(actions, self.num_envs)
         self.metadata = {
             **type(self).metadata,
             "render_fps": frame_rate(params),

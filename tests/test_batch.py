@@ -1,5 +1,9 @@
 """The batched step: components of one's own, numbers of every kind, other params within trials."""
 
+import os
+import subprocess
+import sys
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -168,3 +172,48 @@ def test_only_one_experiment_is_taken(face):
 def test_made_by_gymnasium_with_many_masses_is_refused():
     with pytest.raises(ValueError, match="mass must have shape"):
         gymnasium.make_vec("PointMassReach-v0", num_envs=2, mass=[1.0, 2.0])
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_spaces_stay_unless_their_bounds_change(face):
+    env = face(mass=1.0)
+    observation_space, action_space = env.observation_space, env.action_space
+    action_space.seed(3)
+    expected = face().action_space
+    expected.seed(3)
+    env.params = env.params.replace(plant=PointMass(mass=2.0), dt=0.1)
+    assert env.metadata["render_fps"] == 10
+    assert env.observation_space is observation_space
+    assert env.action_space is action_space
+    np.testing.assert_array_equal(env.action_space.sample(), expected.sample())
+    env.params = env.params.replace(motor=env.params.motor.replace(max_force=2.0))
+    assert (env.action_space.high == 2).all()
+    assert env.action_space.shape == action_space.shape
+
+
+FORK = """
+import os, sys, warnings
+import gymnasium, numpy as np
+from fbx_env import ReachGymEnv
+warnings.simplefilter("ignore")
+env = ReachGymEnv()
+env.reset()
+for use in (ReachGymEnv, env.reset):
+    child = os.fork()
+    if child == 0:
+        try:
+            use()
+        except RuntimeError as error:
+            print(error, flush=True)
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork processes")
+def test_a_forked_process_is_told_so_instead_of_waiting_forever():
+    shown = subprocess.run(
+        [sys.executable, "-c", FORK], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stdout.count('start processes by context="spawn"') == 2

@@ -204,6 +204,16 @@ def test_made_by_gymnasium_without_a_warning():
     assert repr(envs) == "ReachVectorEnv(PointMassReach-v0, num_envs=5)"
 
 
+def test_made_by_gymnasium_as_a_loop_over_singles():
+    theirs = gymnasium.make_vec(
+        "fbx_env:PointMassReach-v0", num_envs=2, vectorization_mode="sync", mass=2.0
+    )
+    assert isinstance(theirs, SyncVectorEnv)
+    ours = ReachVectorEnv(2, mass=2.0)
+    alike(theirs.reset(seed=3), ours.reset(seed=3))
+    alike(theirs.step(np.ones((2, 2), np.float32)), ours.step(np.ones((2, 2), np.float32)))
+
+
 def test_gymnasiums_vector_wrappers_work():
     wrappers = gymnasium.wrappers.vector
     envs = gymnasium.make_vec("PointMassReach-v0", num_envs=4, max_steps_in_episode=5)
@@ -229,9 +239,14 @@ def test_a_copy_goes_on_by_itself():
 
 
 @pytest.mark.slow
-def test_works_in_other_processes():
-    make_env = ReachGymEnv
-    envs = gymnasium.vector.AsyncVectorEnv([make_env, make_env], context="spawn")
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+def test_works_in_other_processes(context):
+    envs = gymnasium.make_vec(
+        "fbx_env:PointMassReach-v0",
+        num_envs=2,
+        vectorization_mode="async",
+        vector_kwargs={"context": context},
+    )
     try:
         alike(envs.reset(seed=3)[0], ReachVectorEnv(2).reset(seed=3)[0])
         envs.step(np.zeros((2, 2), np.float32))
