@@ -24,6 +24,20 @@ NO_RENDER_MODE = (
 )
 
 
+class Limit:
+    """An attribute that takes one number greater than 0, now and whenever it is set."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, env: Any, owner: type) -> float:
+        return vars(env)[self.name]
+
+    def __set__(self, env: Any, value: float) -> None:
+        # As precise as float32, so that it compares alike with one number and with an array.
+        vars(env)[self.name] = checks.number(self.name, value, above=0)
+
+
 class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     """Reach a goal on the plane by commanding forces, one trial at a time.
 
@@ -54,6 +68,8 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         0.5
     """
 
+    success_distance = Limit()
+    success_speed = Limit()
     metadata: dict[str, Any] = {"render_modes": list(MODES), "render_fps": 20}  # noqa: RUF012
 
     def __init__(
@@ -67,8 +83,8 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         refuse_fork()
         _, params = make(**experiment)
         self.render_mode = checks.choice("render_mode", render_mode, self.metadata["render_modes"])
-        self.success_distance = threshold("success_distance", success_distance)
-        self.success_speed = threshold("success_speed", success_speed)
+        self.success_distance = success_distance
+        self.success_speed = success_speed
         if render_mode is not None:
             import_pygame()
         self._batch = ReachBatch(params, n_trials=1)
@@ -114,10 +130,12 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 given is drawn.
 
         Raises:
-            TypeError, ValueError: for other options, or numbers that are not finite.
+            TypeError, ValueError: for other options, numbers that are not finite, or a seed that is
+                not a whole number.
+            gymnasium.error.Error: for a negative seed.
         """
         start, goal = trial_options(options, ("start", "goal"), (2,))
-        super().reset(seed=seed)
+        super().reset(seed=whole_seed(seed))
         if self.np_random is not self._generator:
             self._generator = self.np_random
             self._batch.seed(np.arange(1), seed_words(self.np_random))
@@ -214,9 +232,20 @@ def frame_rate(params: ReachParams) -> float:
     return round(1 / float(params.dt), 3)
 
 
-def threshold(name: str, value: float) -> float:
-    """A limit that compares in the same way with one number and with an array of float32."""
-    return float(checks.real(name, value, above=0))
+def whole_seed(seed: Any) -> int | None:
+    """A seed of one trial, as Gymnasium wants it.
+
+    Raises:
+        TypeError: if it is neither ``None`` nor a whole number.
+        gymnasium.error.Error: if it is negative.
+    """
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed must be None or a whole number, got {seed!r}")
+    if seed < 0:
+        raise gymnasium.error.Error(f"seed must be greater or equal to zero, got {seed}")
+    return int(seed)
 
 
 def seed_words(generator: np.random.Generator, n_trials: int = 1) -> UInt32[np.ndarray, "trials 2"]:
@@ -248,10 +277,6 @@ def trial_options(
     for name in ("start", "goal"):
         point = given.get(name)
         if point is not None:
-            shape = np.shape(point)
-            allowed_shapes = " or ".join(map(str, shapes))
-            if shape not in shapes:
-                raise ValueError(f"{name} must have shape {allowed_shapes}, got {shape}")
-            point = checks.command(name, point, shape)
+            point = checks.command(name, point, *shapes)
         points.append(point)
     return points
