@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 )
 
 from fbx_env import ReachVectorEnv
-from fbx_env.gym_env import trial_options
+from fbx_env.gym_env import trial_options, whole_seed
 
 
 class ReachVecEnv(VecEnv):
@@ -52,10 +52,36 @@ class ReachVecEnv(VecEnv):
         super().__init__(
             num_envs, self._trials.single_observation_space, self._trials.single_action_space
         )
+        self.metadata = self._trials.metadata
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Say with which seed the next reset starts the first trial, the others following it.
+
+        Raises:
+            TypeError: if it is not a whole number.
+            gymnasium.error.Error: if it is negative.
+        """
+        return super().seed(whole_seed(seed))
+
+    def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
+        """Say with which options the next reset starts the trials: one for all, or one for each.
+
+        Raises:
+            TypeError, ValueError: as ``ReachGymEnv.reset``; or if they are of the wrong number.
+        """
+        of_each = options if isinstance(options, list) else [options] * self.num_envs
+        if len(of_each) != self.num_envs:
+            raise ValueError(
+                f"options must be one dict or one for each of {self.num_envs} trials, got "
+                f"{len(of_each)}"
+            )
+        for one in of_each:
+            trial_options(one, _POINTS, (2,))
+        super().set_options(options)
 
     def reset(self) -> Float[np.ndarray, "trials observation"]:
         """Start all trials, with the seeds and options that ``seed`` and ``set_options`` left."""
-        points = [trial_options(options, ("start", "goal"), (2,)) for options in self._options]
+        points = [trial_options(options, _POINTS, (2,)) for options in self._options]
         nowhere = np.full(2, np.nan, np.float32)
         start, goal = (
             np.stack([nowhere if point is None else point for point in of_all])
@@ -104,27 +130,34 @@ class ReachVecEnv(VecEnv):
 
         Raises:
             AttributeError: if there is none of that name.
+            IndexError: if there is no such trial.
         """
         return [
             self._attributes[index][attr_name]
             if attr_name in self._attributes[index]
             else getattr(self._trials, _NAMES.get(attr_name, attr_name))
-            for index in self._get_indices(indices)
+            for index in self._chosen(indices)
         ]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute; one that all trials share, for all of them.
+        """Set an attribute: ``params``, ``success_distance`` or ``success_speed``, or one's own.
 
         Raises:
+            AttributeError: for another attribute that all trials share.
             ValueError: for a shared attribute and only some of the trials.
+            IndexError: if there is no such trial.
         """
-        if hasattr(self._trials, attr_name):
+        if attr_name in _SETTABLE:
             self._need_all(attr_name, indices)
             setattr(self._trials, attr_name, value)
-            self.observation_space = self._trials.single_observation_space
             self.action_space = self._trials.single_action_space
+            self.metadata = self._trials.metadata
+        elif hasattr(self._trials, attr_name):
+            raise AttributeError(
+                f"{attr_name} cannot be set; of what all trials share, {', '.join(_SETTABLE)} can"
+            )
         else:
-            for index in self._get_indices(indices):
+            for index in self._chosen(indices):
                 self._attributes[index][attr_name] = value
 
     def env_method(
@@ -144,19 +177,27 @@ class ReachVecEnv(VecEnv):
         self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None
     ) -> list[bool]:
         """No trial is wrapped by itself: wrap the whole, for instance in ``VecMonitor``."""
-        return [False for _ in self._get_indices(indices)]
+        return [False for _ in self._chosen(indices)]
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """A picture of each trial, with ``render_mode="rgb_array"``."""
         return self._trials.render() or [None] * self.num_envs
 
+    def _chosen(self, indices: VecEnvIndices) -> list[int]:
+        chosen = list(self._get_indices(indices))
+        if not all(-self.num_envs <= index < self.num_envs for index in chosen):
+            raise IndexError(f"there are trials 0 to {self.num_envs - 1}, got indices {indices}")
+        return [index % self.num_envs for index in chosen]
+
     def _need_all(self, name: str, indices: VecEnvIndices) -> None:
-        if set(self._get_indices(indices)) != set(range(self.num_envs)):
+        if set(self._chosen(indices)) != set(range(self.num_envs)):
             raise ValueError(
                 f"{name} belongs to all trials together: it takes no indices, got {indices}"
             )
 
 
+_POINTS = ("start", "goal")
+_SETTABLE = ("params", "success_distance", "success_speed")
 _NAMES = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
 
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt, UInt32
 
+from fbx_env import checks
 from fbx_env.env import Observation, ReachEnv, ReachParams, ReachState, fraction_passed
+from fbx_env.packing import n_words, pack, unpack, word
 
 ENV = ReachEnv()
 
 Rows = Float[np.ndarray, "trials row"]
 """What a step or a reset leads to, a row a trial; ``Layout`` says what is where."""
+
+Words = UInt[Array, "..."]
+"""The same bits as the compiled functions see them, and those of the params; see ``packing``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Layout:
     """Where to find what in a row.
 
     Attributes:
-        state: the state, flattened.
+        state: the state, packed: its numbers are none to read.
         observation: what the agent is told.
         scalars: reward, whether the trial has ended, distance to the target [m], speed [m/s], and
             the losses in the order of ``losses``.
@@ -51,11 +56,21 @@ class Layout:
 
 
 class Programs(NamedTuple):
-    """The compiled functions for one structure of params, whatever the numbers in it."""
+    """The compiled functions for one structure of params, whatever the numbers in it.
 
-    step: Callable[..., Float[Array, "trials row"]]
-    reset: Callable[..., tuple[Float[Array, "trials row"], UInt32[Array, "trials 2"]]]
+    Attributes:
+        pack: params to words.
+        step: words of the params, keys, rows and commands to rows.
+        reset: see ``ReachBatch.reset``.
+        layout: of a row.
+        state: structure, shapes and kinds of numbers of the state.
+    """
+
+    pack: Callable[[ReachParams], Words]
+    step: Callable[..., Words]
+    reset: Callable[..., tuple[Words, UInt32[Array, "trials 2"]]]
     layout: Layout
+    state: ReachState
 
 
 class ReachBatch:
@@ -73,7 +88,8 @@ class ReachBatch:
         n_trials: how many trials.
 
     Attributes:
-        params: may be replaced by params with other numbers, and the trials go on.
+        params: may be replaced by others that leave the structure of state, observation and loss
+            as it is, and the trials go on.
         layout: where to find what in a row.
     """
 
@@ -82,7 +98,8 @@ class ReachBatch:
         self.params = params
         self._seeds = np.zeros((n_trials, 2), np.uint32)
         self._resets = np.zeros(n_trials, np.uint32)
-        self._rows: Any = np.zeros((n_trials, self.layout.force.stop), self._numbers.dtype)
+        self._rows: Any = np.zeros((n_trials, self.layout.force.stop), word())
+        self._float = np.dtype(jnp.result_type(float))
         self._keys: Any = np.zeros((n_trials, 2), np.uint32)
 
     @property
@@ -91,14 +108,13 @@ class ReachBatch:
 
     @params.setter
     def params(self, params: ReachParams) -> None:
+        checks.instance("params", params, ReachParams).checked()
         programs = compile_programs(params)
-        if hasattr(self, "_rows") and programs.layout != self.layout:
-            raise ValueError(
-                "params must leave the sizes of observation, state and loss as they are"
-            )
-        self._params = params
-        self._numbers = ravel_pytree(params)[0]
-        self._programs = programs
+        if hasattr(self, "_programs"):
+            _need_same(self._programs, programs)
+        self._params: ReachParams = params
+        self._programs: Programs = programs
+        self._numbers = programs.pack(params)
 
     @property
     def layout(self) -> Layout:
@@ -128,6 +144,7 @@ class ReachBatch:
             chosen: which.
             start, goal: [m]; where NaN or not given, as the task draws it.
         """
+        refuse_fork()
         n_trials, which = self.n_trials, np.flatnonzero(chosen)
         # One of two sizes: a reset takes longer than a step, and often few trials need one.
         few = n_trials // 16
@@ -159,32 +176,51 @@ class ReachBatch:
     @property
     def rows(self) -> Rows:
         """What the last step or reset led to; read-only."""
-        return np.asarray(self._rows)
+        return np.asarray(self._rows).view(self._float)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: value for name, value in vars(self).items() if name != "_programs"}
         return {**kept, "_rows": np.array(self._rows), "_keys": np.array(self._keys)}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
+        refuse_fork()
         vars(self).update(kept)
         self._programs = compile_programs(self._params)
 
 
+def refuse_fork() -> None:
+    """Say so where JAX would wait forever: in a process forked after JAX started its threads.
+
+    Raises:
+        RuntimeError: in such a process.
+    """
+    if os.getpid() != _first_process():
+        raise RuntimeError(
+            "this process was forked from one in which JAX has run, and JAX would wait here for "
+            'ever: start processes by context="spawn" (AsyncVectorEnv) or start_method="spawn" '
+            "(SubprocVecEnv), or do without any: gymnasium.make_vec(id, num_envs=...) steps all "
+            "trials at once"
+        )
+
+
+@functools.cache
+def _first_process() -> int:
+    return os.getpid()
+
+
 def compile_programs(params: ReachParams) -> Programs:
     """The programs for ``params``; the same ones for params that differ in their numbers only."""
-    leaves, structure = jax.tree.flatten(params)
+    leaves, structure = jax.tree.flatten(jax.eval_shape(lambda params: params, params))
     return _compile_programs(structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
 
 
 @functools.cache
 def _compile_programs(structure: Any, leaves: tuple[tuple[Any, Any], ...]) -> Programs:
-    like = jax.tree.unflatten(structure, [jnp.zeros(*leaf) for leaf in leaves])
-    _, params_from = ravel_pytree(like)
+    like = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
+    n_words(like)
     observation, state = jax.eval_shape(ENV.reset_env, jax.random.key(0), like)
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
-    flat_state, state_from = ravel_pytree(zeros)
     sizes = {
-        "state": flat_state.size,
+        "state": n_words(state),
         "observation": observation.size,
         "scalars": 4 + len(like.loss.names),
         "position": 2,
@@ -196,24 +232,26 @@ def _compile_programs(structure: Any, leaves: tuple[tuple[Any, Any], ...]) -> Pr
     layout = Layout(**slices, losses=like.loss.names)
 
     def step(
-        numbers: Float[Array, " numbers"],
-        key: UInt32[Array, "2"],
-        row: Float[Array, " row"],
-        command: Float[Array, " action"],
-    ) -> Float[Array, " row"]:
-        params, state = params_from(numbers), state_from(row[layout.state])
-        step_key = jax.random.fold_in(_key(key), state.time + 1)
-        observation, state, reward, ended, info = ENV.step_env(step_key, state, command, params)
-        return _row(params, observation, state, reward, ended, info["losses"])
+        numbers: Words, key: UInt32[Array, "2"], row: Words, command: Float[Array, " action"]
+    ) -> Words:
+        params, before = unpack(numbers, like), unpack(row[layout.state], state)
+        step_key = jax.random.fold_in(_key(key), before.time + 1)
+        observation, after, reward, ended, info = ENV.step_env(step_key, before, command, params)
+        if _kinds(after) != _kinds(before):
+            raise TypeError(
+                f"a step must leave the kinds of numbers in the state as they are, from "
+                f"{_kinds(before)} to {_kinds(after)}"
+            )
+        return _row(params, observation, after, reward, ended, info["losses"])
 
     def start(
-        numbers: Float[Array, " numbers"],
+        numbers: Words,
         seed: UInt32[Array, "2"],
         count: UInt32[Array, ""],
         start: Float[Array, "2"],
         goal: Float[Array, "2"],
-    ) -> tuple[Float[Array, " row"], UInt32[Array, "2"]]:
-        params = params_from(numbers)
+    ) -> tuple[Words, UInt32[Array, "2"]]:
+        params = unpack(numbers, like)
         key = jax.random.fold_in(_key(seed), count)
         key_trial, key_sensory = jax.random.split(jax.random.fold_in(key, 0))
         drawn = params.task.sample(key_trial)
@@ -221,24 +259,24 @@ def _compile_programs(structure: Any, leaves: tuple[tuple[Any, Any], ...]) -> Pr
             start=jnp.where(jnp.isnan(start), drawn.start, start),
             goal=jnp.where(jnp.isnan(goal), drawn.goal, goal),
         )
-        observation, state = ENV.reset_trial(key_sensory, trial, params)
+        observation, begun = ENV.reset_trial(key_sensory, trial, params)
         nothing = jnp.zeros(())
         losses = dict.fromkeys(layout.losses, nothing)
         ended = jnp.zeros((), bool)
-        return _row(params, observation, state, nothing, ended, losses), jax.random.key_data(key)
+        return _row(params, observation, begun, nothing, ended, losses), jax.random.key_data(key)
 
     start_all = jax.vmap(start, in_axes=(None, 0, 0, 0, 0))
 
     def reset(
-        numbers: Float[Array, " numbers"],
+        numbers: Words,
         seeds: UInt32[Array, "some 2"],
         counts: UInt32[Array, " some"],
         starts: Float[Array, "some 2"],
         goals: Float[Array, "some 2"],
         which: Int[Array, " some"],
-        rows: Float[Array, "trials row"],
+        rows: Words,
         keys: UInt32[Array, "trials 2"],
-    ) -> tuple[Float[Array, "trials row"], UInt32[Array, "trials 2"]]:
+    ) -> tuple[Words, UInt32[Array, "trials 2"]]:
         new_rows, new_keys = start_all(numbers, seeds, counts, starts, goals)
         # What is beyond the last trial only fills up the size.
         return (
@@ -247,8 +285,39 @@ def _compile_programs(structure: Any, leaves: tuple[tuple[Any, Any], ...]) -> Pr
         )
 
     return Programs(
-        step=jax.jit(jax.vmap(step, in_axes=(None, 0, 0, 0))), reset=jax.jit(reset), layout=layout
+        pack=jax.jit(pack),
+        step=jax.jit(jax.vmap(step, in_axes=(None, 0, 0, 0))),
+        reset=jax.jit(reset),
+        layout=layout,
+        state=state,
     )
+
+
+def _need_same(programs: Programs, others: Programs) -> None:
+    """Refuse to go on with programs that would take the rows for something else."""
+    one, other = (
+        {
+            **_kinds(these.state),
+            "structure of the state": str(jax.tree.structure(these.state)),
+            "size of the observation": these.layout.observation,
+            "names of the losses": these.layout.losses,
+        }
+        for these in (programs, others)
+    )
+    different = sorted(name for name in one | other if one.get(name) != other.get(name))
+    if different:
+        raise ValueError(
+            "params may be set if the structure of state, observation and loss stays the same; "
+            f"these change {', '.join(different)}: make a new environment with them"
+        )
+
+
+def _kinds(state: ReachState) -> dict[str, str]:
+    """Shape and kind of the numbers of a state, by the name of each array."""
+    return {
+        f"state{jax.tree_util.keystr(path)}": f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in jax.tree.leaves_with_path(state)
+    }
 
 
 def _row(
@@ -258,14 +327,14 @@ def _row(
     reward: Float[Array, ""],
     ended: Bool[Array, ""],
     losses: dict[str, Float[Array, ""]],
-) -> Float[Array, " row"]:
+) -> Words:
     effector = params.plant.effector(state.plant)
     target = params.task.target(state.trial, fraction_passed(state, params))
     distance = jnp.linalg.norm(effector.pos - target.pos)
     speed = jnp.linalg.norm(effector.vel)
     scalars = [reward, ended.astype(float), distance, speed, *losses.values()]
-    parts = [ravel_pytree(state)[0], observation, jnp.stack(scalars)]
-    return jnp.concatenate([*parts, effector.pos, target.pos, state.force])
+    told = (observation, jnp.stack(scalars), effector.pos, target.pos, state.force)
+    return pack((state, *(part.astype(float) for part in told)))
 
 
 def _key(words: UInt32[Array, "2"]) -> PRNGKeyArray:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 def real(
@@ -156,22 +156,37 @@ def choice(name: str, value: Any, allowed: Sequence[str]) -> str | None:
     return value
 
 
-def command(name: str, value: Any, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-    """Return ``value`` as a float32 NumPy array of just this ``shape``, or raise.
+def command(
+    name: str,
+    value: Any,
+    *shapes: tuple[int, ...],
+    used: Bool[np.ndarray, " rows"] | None = None,
+) -> Float[np.ndarray, "..."]:
+    """Return ``value`` as a float32 NumPy array of just one of the ``shapes``, or raise.
+
+    Args:
+        name: what the message calls the value.
+        value: a nested sequence of numbers or an array.
+        *shapes: which are allowed.
+        used: the rows that must be finite; without it, all.
 
     Raises:
         TypeError: if ``value`` is not numeric.
         ValueError: if its shape is wrong or an element is not finite.
     """
-    given = np.asarray(value)
+    try:
+        given = np.asarray(value)
+    except ValueError:  # Rows of unequal length.
+        given = np.asarray(None)
     if given.dtype != np.float32:
-        if given.dtype.kind not in "fiu":
+        if given.dtype.kind not in "fiu" and not jnp.issubdtype(given.dtype, jnp.floating):
             raise TypeError(f"{name} must be an array of numbers, got {_show(value)}")
         with np.errstate(over="ignore"):
             given = given.astype(np.float32)
-    if given.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {given.shape}")
-    if not np.isfinite(given).all():
+    if given.shape not in shapes:
+        allowed = " or ".join(map(str, shapes))
+        raise ValueError(f"{name} must have shape {allowed}, got {given.shape}")
+    if not np.isfinite(given if used is None else given[used]).all():
         raise ValueError(f"{name} must be finite, got {_show(value)}")
     return given
 

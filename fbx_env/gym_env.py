@@ -11,8 +11,8 @@ from gymnasium.utils import seeding
 from jaxtyping import Bool, Float, UInt32
 
 from fbx_env import checks
-from fbx_env.batch import ReachBatch
-from fbx_env.env import ReachEnv, ReachParams
+from fbx_env.batch import ReachBatch, refuse_fork
+from fbx_env.env import ReachParams
 from fbx_env.registration import make
 from fbx_env.render import MODES, Frame, Watch, Window, frame, import_pygame
 
@@ -22,6 +22,20 @@ NO_RENDER_MODE = (
     "render() draws nothing without a render mode: give render_mode='rgb_array' or 'human' when "
     "making the environment"
 )
+
+
+class Limit:
+    """An attribute that takes one number greater than 0, now and whenever it is set."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, env: Any, owner: type) -> float:
+        return vars(env)[self.name]
+
+    def __set__(self, env: Any, value: float) -> None:
+        # As precise as float32, so that it compares alike with one number and with an array.
+        vars(env)[self.name] = checks.number(self.name, value, above=0)
 
 
 class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -43,6 +57,7 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     Raises:
         TypeError: for an unknown keyword, or a value of the wrong kind.
         ValueError: for a number out of range, or an unknown render mode.
+        RuntimeError: in a process forked after JAX has run, where JAX would wait forever.
         gymnasium.error.DependencyNotInstalled: for a render mode without the extra ``render``.
 
     Example:
@@ -53,6 +68,8 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         0.5
     """
 
+    success_distance = Limit()
+    success_speed = Limit()
     metadata: dict[str, Any] = {"render_modes": list(MODES), "render_fps": 20}  # noqa: RUF012
 
     def __init__(
@@ -63,10 +80,11 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         success_speed: float = SUCCESS_SPEED,
         **experiment: Any,
     ) -> None:
+        refuse_fork()
         _, params = make(**experiment)
         self.render_mode = checks.choice("render_mode", render_mode, self.metadata["render_modes"])
-        self.success_distance = threshold("success_distance", success_distance)
-        self.success_speed = threshold("success_speed", success_speed)
+        self.success_distance = success_distance
+        self.success_speed = success_speed
         if render_mode is not None:
             import_pygame()
         self._batch = ReachBatch(params, n_trials=1)
@@ -74,17 +92,31 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._window = Window()
         self._generator: np.random.Generator | None = None
         self._ready = False
+        self.observation_space, self.action_space = spaces(self._batch)
         self.params = params
 
     @property
     def params(self) -> ReachParams:
-        """The experiment. Other numbers may be set at any time, also within a trial."""
+        """The experiment; others may be set at any time, also within a trial, which goes on.
+
+        They may differ in every number, such as mass, noise, weights or ``max_steps_in_episode``,
+        and in parts that need no other state. What changes the structure of state, observation or
+        loss (delays, the time in the observation, terms) needs a new environment. ``action_space``
+        follows ``max_force``; ``render_fps`` follows ``dt``.
+
+        Raises:
+            TypeError: if set to something else than ``ReachParams``.
+            ValueError: if a number is out of range, has leading axes, or the structure changes.
+        """
         return self._batch.params
 
     @params.setter
     def params(self, params: ReachParams) -> None:
         self._batch.params = params
-        self.observation_space, self.action_space = spaces(params)
+        _, actions = spaces(self._batch)
+        # A space of the same bounds stays, as it may have been seeded.
+        if actions != self.action_space:
+            self.action_space = actions
         self.metadata = {**type(self).metadata, "render_fps": frame_rate(params)}
 
     def reset(
@@ -98,10 +130,12 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 given is drawn.
 
         Raises:
-            TypeError, ValueError: for other options, or numbers that are not finite.
+            TypeError, ValueError: for other options, numbers that are not finite, or a seed that is
+                not a whole number.
+            gymnasium.error.Error: for a negative seed.
         """
         start, goal = trial_options(options, ("start", "goal"), (2,))
-        super().reset(seed=seed)
+        super().reset(seed=whole_seed(seed))
         if self.np_random is not self._generator:
             self._generator = self.np_random
             self._batch.seed(np.arange(1), seed_words(self.np_random))
@@ -183,14 +217,13 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 _THE_TRIAL: Bool[np.ndarray, "1"] = np.ones(1, bool)
 
 
-def spaces(params: ReachParams) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
+def spaces(batch: ReachBatch) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
     """The spaces of one trial's observations and actions; the same bounds as in gymnax."""
-    env = ReachEnv()
-    observations, actions = env.observation_space(params), env.action_space(params)
-    limit = np.float32(actions.high)
+    layout, limit = batch.layout, np.float32(batch.params.motor.max_force)
+    size = layout.observation.stop - layout.observation.start
     return (
-        gymnasium.spaces.Box(-np.inf, np.inf, observations.shape, np.float32),
-        gymnasium.spaces.Box(-limit, limit, actions.shape, np.float32),
+        gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32),
+        gymnasium.spaces.Box(-limit, limit, batch.command_shape[1:], np.float32),
     )
 
 
@@ -199,9 +232,20 @@ def frame_rate(params: ReachParams) -> float:
     return round(1 / float(params.dt), 3)
 
 
-def threshold(name: str, value: float) -> float:
-    """A limit that compares in the same way with one number and with an array of float32."""
-    return float(checks.real(name, value, above=0))
+def whole_seed(seed: Any) -> int | None:
+    """A seed of one trial, as Gymnasium wants it.
+
+    Raises:
+        TypeError: if it is neither ``None`` nor a whole number.
+        gymnasium.error.Error: if it is negative.
+    """
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed must be None or a whole number, got {seed!r}")
+    if seed < 0:
+        raise gymnasium.error.Error(f"seed must be greater or equal to zero, got {seed}")
+    return int(seed)
 
 
 def seed_words(generator: np.random.Generator, n_trials: int = 1) -> UInt32[np.ndarray, "trials 2"]:
@@ -233,10 +277,6 @@ def trial_options(
     for name in ("start", "goal"):
         point = given.get(name)
         if point is not None:
-            shape = np.shape(point)
-            allowed_shapes = " or ".join(map(str, shapes))
-            if shape not in shapes:
-                raise ValueError(f"{name} must have shape {allowed_shapes}, got {shape}")
-            point = checks.command(name, point, shape)
+            point = checks.command(name, point, *shapes)
         points.append(point)
     return points

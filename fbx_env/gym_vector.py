@@ -12,19 +12,20 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float
 
 from fbx_env import checks
-from fbx_env.batch import ReachBatch, Rows
+from fbx_env.batch import ReachBatch, Rows, refuse_fork
 from fbx_env.env import ReachParams
 from fbx_env.gym_env import (
     NO_RENDER_MODE,
     SUCCESS_DISTANCE,
     SUCCESS_SPEED,
+    Limit,
     ReachGymEnv,
     frame_rate,
     seed_words,
     seed_words_of,
     spaces,
-    threshold,
     trial_options,
+    whole_seed,
 )
 from fbx_env.registration import make
 from fbx_env.render import Frame, Watch, Window, frame, grid, import_pygame, side_in_grid
@@ -52,6 +53,9 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     - ``DISABLED``: such trials must be reset before the next step, by
       ``reset(options={"reset_mask": ...})``.
 
+    One process does it all. ``gymnasium.make_vec(..., vectorization_mode="async")`` starts one for
+    each trial instead, and needs ``vector_kwargs={"context": "spawn"}``, as JAX cannot be forked.
+
     Args:
         num_envs: how many trials, at least 1.
         autoreset_mode: an ``AutoresetMode`` or its value, such as ``"SameStep"``.
@@ -71,6 +75,8 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         (3,)
     """
 
+    success_distance = Limit()
+    success_speed = Limit()
     metadata: dict[str, Any] = ReachGymEnv.metadata
 
     def __init__(
@@ -83,33 +89,39 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         success_speed: float = SUCCESS_SPEED,
         **experiment: Any,
     ) -> None:
+        refuse_fork()
         _, params = make(**experiment)
         self.num_envs = checks.whole("num_envs", num_envs, at_least=1)
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = _mode(autoreset_mode)
         self.render_mode = checks.choice("render_mode", render_mode, self.metadata["render_modes"])
-        self.success_distance = threshold("success_distance", success_distance)
-        self.success_speed = threshold("success_speed", success_speed)
+        self.success_distance = success_distance
+        self.success_speed = success_speed
         if render_mode is not None:
             import_pygame()
         self._batch = ReachBatch(params, self.num_envs)
         self._watch = Watch(self.num_envs)
         self._window = Window()
-        self._seeded = False
+        self._generator: np.random.Generator | None = None
         self._ready = False
         self._ended = np.zeros(self.num_envs, bool)
+        self.single_observation_space, self.single_action_space = spaces(self._batch)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.params = params
 
     @property
     def params(self) -> ReachParams:
-        """The experiment. Other numbers may be set at any time, also within trials."""
+        """The experiment; others may be set within trials, as in ``ReachGymEnv``."""
         return self._batch.params
 
     @params.setter
     def params(self, params: ReachParams) -> None:
         self._batch.params = params
-        self.single_observation_space, self.single_action_space = spaces(params)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        _, actions = spaces(self._batch)
+        # A space of the same bounds stays, as it may have been seeded.
+        if actions != self.single_action_space:
+            self.single_action_space = actions
+            self.action_space = batch_space(actions, self.num_envs)
         self.metadata = {
             **type(self).metadata,
             "render_fps": frame_rate(params),
@@ -153,13 +165,13 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """``reset`` of the ``chosen``; where ``start`` or ``goal`` is NaN, as the task draws it."""
         words = {
             index: seed_words_of(seed)
-            for index, seed in enumerate(seeds)
+            for index, seed in enumerate(map(whole_seed, seeds))
             if seed is not None and chosen[index]
         }
-        if not self._seeded:
+        if self.np_random is not self._generator:
+            self._generator = self.np_random
             everywhere = np.arange(self.num_envs)
             self._batch.seed(everywhere, seed_words(self.np_random, self.num_envs))
-            self._seeded = True
         if words:
             self._batch.seed(np.array(list(words)), np.concatenate(list(words.values())))
         rows = self._batch.reset(chosen, start, goal)
@@ -187,9 +199,9 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 f"trials {np.flatnonzero(self._ended).tolist()} have ended: call "
                 'reset(options={"reset_mask": ...}) before step()'
             )
-        commands = checks.command("actions", actions, self._batch.command_shape)
-        rows = self._batch.step(commands)
         stepped, everywhere = ~self._ended, np.ones(self.num_envs, bool)
+        commands = checks.command("actions", actions, self._batch.command_shape, used=stepped)
+        rows = self._batch.step(commands)
         if not stepped.all():
             rows = self._batch.reset(self._ended)
         ended = rows[:, self._batch.layout.column("ended")] > 0
@@ -277,23 +289,28 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         values = rows[:, self._batch.layout.column(name)].astype(np.float32)
         return {name: np.where(told, values, np.float32(0)), f"_{name}": told.copy()}
 
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
-        if seed is None or isinstance(seed, int | np.integer):
-            super().reset(seed=seed)
-            return [None if seed is None else int(seed) + i for i in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(
-                f"seed must be a whole number or have one for each of {self.num_envs} trials, got "
-                f"{len(seed)}"
-            )
-        return seed
+    def _seeds(self, seed: Any) -> Sequence[int | None]:
+        if isinstance(seed, Sequence | np.ndarray) and np.ndim(seed) == 1:
+            if len(seed) != self.num_envs:
+                raise ValueError(
+                    f"seed must be a whole number or have one for each of {self.num_envs} trials, "
+                    f"got {len(seed)}"
+                )
+            return list(seed)
+        first = whole_seed(seed)
+        if first is None:
+            return [None] * self.num_envs
+        super().reset(seed=first)
+        # The trials that this seed is not for keep theirs.
+        self._generator = self.np_random
+        return [first + index for index in range(self.num_envs)]
 
     def _reset_mask(self, mask: Any) -> Bool[np.ndarray, " trials"]:
         if mask is None:
             return np.ones(self.num_envs, bool)
-        checks.instance("reset_mask", mask, np.ndarray)
-        if mask.dtype != bool:
-            raise TypeError(f"reset_mask must be boolean, got {mask.dtype}")
+        if not isinstance(mask, np.ndarray) or mask.dtype != bool:
+            kind = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
+            raise TypeError(f"reset_mask must be a boolean NumPy array, got {kind}")
         if mask.shape != (self.num_envs,):
             raise ValueError(f"reset_mask must have shape ({self.num_envs},), got {mask.shape}")
         if not mask.any():
@@ -301,3 +318,13 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if not self._ready and not mask.all():
             raise gymnasium.error.ResetNeeded("the first reset must start all trials")
         return mask
+
+
+def _mode(mode: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        allowed = ", ".join(repr(each.value) for each in AutoresetMode)
+        raise ValueError(
+            f"autoreset_mode must be an AutoresetMode or one of {allowed}, got {mode!r}"
+        ) from None

@@ -51,7 +51,7 @@ def test_the_line_of_a_validation_loss_that_is_not_finite(key):
     policy = GRUPolicy(8, 2, 2, key=key)
     with jax.debug_nans(True), pytest.raises(TrainingError, match="validation loss") as error:
         train(policy, env, params, config, key=key, write=None)
-    line = inspect.getsource(losses.CommandCost.cost).splitlines()[-1].strip()
+    line = inspect.getsource(losses.squared_norm).splitlines()[-1].strip()
     assert str(error.value).endswith(f"losses.py, line {line_of(losses.__file__, line)}: {line}")
 
 

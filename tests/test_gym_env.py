@@ -145,6 +145,7 @@ def test_seeds():
     assert not np.array_equal(one.reset()[0], one.reset()[0])
     assert not np.array_equal(one.reset(seed=6)[0], other.reset(seed=7)[0])
     assert not np.array_equal(ReachGymEnv().reset()[0], ReachGymEnv().reset()[0])
+    same(one.reset(seed=np.int64(5)), other.reset(seed=5))
     huge = 2**100
     same(one.reset(seed=huge), other.reset(seed=huge))
     one.np_random, other.np_random = np.random.default_rng(1), np.random.default_rng(1)
@@ -166,13 +167,16 @@ def test_a_copy_goes_on_by_itself(copied):
 
 
 def test_equal_structures_compile_once():
-    ReachGymEnv(mass=1.0).reset()
-    first, second = ReachGymEnv(mass=2.0), ReachGymEnv(mass=3.0)
+    """With a horizon that no other test has, so that nothing is compiled before."""
+    first, second = (ReachGymEnv(mass=mass, max_steps_in_episode=4321) for mass in (2.0, 3.0))
+    programs = first._batch._programs
+    assert second._batch._programs is programs
+    sizes = []
     for env in (first, second):
         env.reset()
         env.step(np.ones(2))
-    assert first._batch._programs is second._batch._programs
-    assert first._batch._programs.step._cache_size() <= 2
+        sizes.append((programs.step._cache_size(), programs.reset._cache_size()))
+    assert sizes == [(1, 1)] * 2
 
 
 def test_numbers_can_be_changed_within_a_trial(env):
@@ -180,7 +184,7 @@ def test_numbers_can_be_changed_within_a_trial(env):
     env.params = env.params.replace(plant=PointMass(mass=4.0))
     obs, *_ = env.step(np.array([4.0, 0.0]))
     assert obs[6] == pytest.approx(0.05)
-    with pytest.raises(ValueError, match="params must leave the sizes"):
+    with pytest.raises(ValueError, match="these change size of the observation"):
         env.params = env.params.replace(time_in_observation=True)
     env.step(np.zeros(2))
 
@@ -194,6 +198,7 @@ def test_numbers_can_be_changed_within_a_trial(env):
         (np.array([np.inf, 0], np.float32), ValueError, "action must be finite, got .inf"),
         (np.array([1e300, 0]), ValueError, "action must be finite"),
         (np.array([True, False]), TypeError, "action must be an array of numbers"),
+        ([[1.0], [1.0, 2.0]], TypeError, "action must be an array of numbers, got"),
         (np.zeros(2, complex), TypeError, "action must be an array of numbers"),
         ("up", TypeError, "action must be an array of numbers, got 'up'"),
         (None, TypeError, "action must be an array of numbers, got None"),
@@ -244,10 +249,27 @@ def test_bad_keywords_are_named():
         gymnasium.make("PointMassReach-v0", mas=1.0)
     with pytest.raises(ValueError, match="success_distance must be finite and greater than 0"):
         ReachGymEnv(success_distance=-1.0)
+    for limits in ([1.0, 2.0], np.array([1.0])):
+        with pytest.raises(ValueError, match="success_speed must be one number"):
+            ReachGymEnv(success_speed=limits)
     with pytest.raises(ValueError, match="render_mode must be None or one of .*got 'ansi'"):
         ReachGymEnv(render_mode="ansi")
     with pytest.raises(gymnasium.error.Error, match="greater or equal to zero"):
         ReachGymEnv().reset(seed=-1)
+    for seed in (1.5, np.array(3), {1: 2}, "a", True):
+        with pytest.raises(TypeError, match="seed must be None or a whole number, got"):
+            ReachGymEnv().reset(seed=seed)
+
+
+def test_limits_of_success_are_checked_when_set(env):
+    env.success_distance = 0.2
+    with pytest.raises(ValueError, match="success_distance must be finite and greater than 0"):
+        env.success_distance = -1
+    assert env.success_distance == pytest.approx(0.2)
+    env.reset(options={"start": (0, 0), "goal": (0.1, 0.1)})
+    for _ in range(5):
+        *_, info = env.step(jnp.zeros(2, jnp.bfloat16))
+    assert info["is_success"] is True
 
 
 def test_gymnasiums_wrappers_work():
@@ -266,8 +288,11 @@ def test_gymnasiums_wrappers_work():
     assert info["episode"]["r"] < 0
 
     limited = wrappers.TimeLimit(ReachGymEnv(), 4)
-    limited.reset()
-    assert [limited.step(np.zeros(2))[2:4] for _ in range(4)][-1] == (False, True)
+    made = gymnasium.make("PointMassReach-v0", max_episode_steps=4)
+    for env in (limited, made):
+        env.reset()
+        ends = [env.step(np.zeros(2, np.float32))[2:4] for _ in range(4)]
+        assert ends == [(False, False)] * 3 + [(False, True)]
 
 
 def test_params_and_components_of_ones_own_go_through_make():

@@ -204,6 +204,16 @@ def test_made_by_gymnasium_without_a_warning():
     assert repr(envs) == "ReachVectorEnv(PointMassReach-v0, num_envs=5)"
 
 
+def test_made_by_gymnasium_as_a_loop_over_singles():
+    theirs = gymnasium.make_vec(
+        "fbx_env:PointMassReach-v0", num_envs=2, vectorization_mode="sync", mass=2.0
+    )
+    assert isinstance(theirs, SyncVectorEnv)
+    ours = ReachVectorEnv(2, mass=2.0)
+    alike(theirs.reset(seed=3), ours.reset(seed=3))
+    alike(theirs.step(np.ones((2, 2), np.float32)), ours.step(np.ones((2, 2), np.float32)))
+
+
 def test_gymnasiums_vector_wrappers_work():
     wrappers = gymnasium.wrappers.vector
     envs = gymnasium.make_vec("PointMassReach-v0", num_envs=4, max_steps_in_episode=5)
@@ -222,16 +232,29 @@ def test_gymnasiums_vector_wrappers_work():
 def test_a_copy_goes_on_by_itself():
     original = ReachVectorEnv(3, **NOISY)
     original.reset(seed=3)
-    for twin in (copy.deepcopy(original), pickle.loads(pickle.dumps(original))):
-        fellow = copy.deepcopy(original)
-        for _ in range(9):
-            alike(twin.step(np.ones((3, 2))), fellow.step(np.ones((3, 2))))
+    original.step(np.ones((3, 2)))
+    deep, pickled = copy.deepcopy(original), pickle.loads(pickle.dumps(original))
+    for _ in range(9):
+        expected = original.step(np.ones((3, 2)))
+        alike(deep.step(np.ones((3, 2))), expected)
+    for _ in range(3):
+        original.step(np.full((3, 2), 2.0))
+    other = ReachVectorEnv(3, **NOISY)
+    other.reset(seed=3)
+    other.step(np.ones((3, 2)))
+    for _ in range(9):
+        alike(pickled.step(np.ones((3, 2))), other.step(np.ones((3, 2))))
 
 
 @pytest.mark.slow
-def test_works_in_other_processes():
-    make_env = ReachGymEnv
-    envs = gymnasium.vector.AsyncVectorEnv([make_env, make_env], context="spawn")
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+def test_works_in_other_processes(context):
+    envs = gymnasium.make_vec(
+        "fbx_env:PointMassReach-v0",
+        num_envs=2,
+        vectorization_mode="async",
+        vector_kwargs={"context": context},
+    )
     try:
         alike(envs.reset(seed=3)[0], ReachVectorEnv(2).reset(seed=3)[0])
         envs.step(np.zeros((2, 2), np.float32))
@@ -244,7 +267,9 @@ def test_works_in_other_processes():
     [
         ({"num_envs": 0}, ValueError, "num_envs must be at least 1, got 0"),
         ({"num_envs": 2.0}, TypeError, "num_envs must be a whole number"),
-        ({"autoreset_mode": "Never"}, ValueError, "'Never' is not a valid AutoresetMode"),
+        ({"autoreset_mode": "Never"}, ValueError, "autoreset_mode must be .* 'SameStep'"),
+        ({"autoreset_mode": "same_step"}, ValueError, "'Disabled', got 'same_step'"),
+        ({"success_speed": [1.0, 2.0]}, ValueError, "success_speed must be one number"),
         ({"max_episode_steps": 5}, TypeError, "unknown keyword 'max_episode_steps'; allowed are"),
     ],
 )
@@ -258,10 +283,11 @@ def test_bad_keywords_are_named(keywords, error, message):
     [
         ({"reset_mask": np.zeros(3, bool)}, ValueError, "reset_mask must choose a trial"),
         ({"reset_mask": np.ones(2, bool)}, ValueError, r"shape \(3,\), got \(2,\)"),
-        ({"reset_mask": np.ones(3)}, TypeError, "reset_mask must be boolean, got float64"),
-        ({"reset_mask": [True] * 3}, TypeError, "reset_mask must be a ndarray"),
+        ({"reset_mask": np.ones(3)}, TypeError, "a boolean NumPy array, got float64"),
+        ({"reset_mask": [True] * 3}, TypeError, "must be a boolean NumPy array, got list"),
         ({"goal": np.zeros((2, 2))}, ValueError, r"shape \(2,\) or \(3, 2\), got \(2, 2\)"),
         ({"start": np.full((3, 2), np.inf)}, ValueError, "start must be finite"),
+        ({"goal": [[0.0], [0.0, 1.0]]}, TypeError, "goal must be an array of numbers, got"),
         ({"gaol": (0, 0)}, ValueError, "unknown option 'gaol'; allowed are start, goal, reset_m"),
     ],
 )
@@ -285,6 +311,11 @@ def test_bad_seeds_and_actions_are_refused_and_change_nothing():
         envs.reset(seed=[1, 2])
     with pytest.raises(gymnasium.error.Error, match="greater or equal to zero"):
         envs.reset(seed=[1, 2, -3])
+    for wrong in (1.5, np.array(3), {0: 1, 1: 2, 2: 3}, "abc", True, [1, 2, 3.5], [[1], [2], [3]]):
+        with pytest.raises(TypeError, match="seed must be None or a whole number, got"):
+            envs.reset(seed=wrong)
+    with pytest.raises(TypeError, match="actions must be an array of numbers, got"):
+        envs.step([[1.0], [1.0, 2.0], [0.0, 0.0]])
     with pytest.raises(ValueError, match=r"actions must have shape \(3, 2\), got \(2,\)"):
         envs.step(np.zeros(2))
     with pytest.raises(ValueError, match="actions must be finite"):
@@ -306,3 +337,49 @@ def test_without_autoreset_ended_trials_must_be_reset():
     envs.reset(options={"reset_mask": terminations})
     _, _, terminations, _, _ = envs.step(np.zeros((3, 2)))
     assert terminations.tolist() == [False, True, False]
+
+
+def test_seeds_may_be_of_numpy():
+    envs, twin = ReachVectorEnv(3), ReachVectorEnv(3)
+    alike(envs.reset(seed=np.int64(5)), twin.reset(seed=5))
+    for seeds in (np.array([7, 8, 9]), [np.uint32(7), np.int16(8), 9], range(7, 10)):
+        alike(envs.reset(seed=seeds), twin.reset(seed=[7, 8, 9]))
+
+
+def test_a_generator_of_ones_own_is_used_from_the_next_reset():
+    """As in the single environment; a seed for some trials leaves the others theirs."""
+    envs, twin = ReachVectorEnv(3), ReachVectorEnv(3)
+    alike(envs.reset(seed=1), twin.reset(seed=1))
+    for each in (envs, twin):
+        each.np_random = np.random.default_rng(4)
+    alike(envs.reset(), twin.reset())
+    fresh = ReachVectorEnv(3)
+    fresh.np_random = np.random.default_rng(4)
+    twin.np_random = np.random.default_rng(4)
+    alike(twin.reset(), fresh.reset())
+
+    mask = np.array([True, False, False])
+    envs.reset(seed=[1, 2, 3])
+    twin.reset(seed=[1, 2, 3])
+    envs.reset(seed=9, options={"reset_mask": mask})
+    twin.reset(seed=[9, None, None], options={"reset_mask": mask})
+    alike(envs.reset(), twin.reset())
+
+
+def test_actions_of_trials_that_only_start_anew_are_not_looked_at():
+    envs, twin = ReachVectorEnv(2, **NOISY), ReachVectorEnv(2, **NOISY)
+    for each in (envs, twin):
+        each.reset(seed=0)
+        for _ in range(3):
+            each.step(np.ones((2, 2)))
+        each.reset(options={"reset_mask": np.array([False, True])})
+        for _ in range(4):
+            _, _, terminations, _, _ = each.step(np.ones((2, 2)))
+        assert terminations.tolist() == [True, False]
+    given = np.array([[np.nan, np.inf], [1.0, 1.0]])
+    with pytest.raises(ValueError, match="actions must be finite"):
+        envs.step(given[::-1])
+    alike(envs.step(given), twin.step(np.ones((2, 2))))
+    with pytest.raises(ValueError, match="actions must be finite"):
+        envs.step(given)
+    alike(envs.step(np.ones((2, 2))), twin.step(np.ones((2, 2))))

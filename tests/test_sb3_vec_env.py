@@ -5,10 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from gymnasium.error import Error as GymnasiumError
 from gymnasium.error import NoAsyncCallError, ResetNeeded
+from moviepy.video.io.VideoFileClip import VideoFileClip
 from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize, VecVideoRecorder
 
 from agents.sb3_vec_env import ReachVecEnv
 from fbx_env import PointMass, ReachGymEnv
@@ -108,18 +110,73 @@ def test_attributes(envs):
     assert envs.env_is_wrapped(Monitor) == [False] * 3
     assert envs.env_is_wrapped(Monitor, indices=0) == [False]
     assert envs.env_method("close") == [None] * 3
+    assert envs.env_method("close", indices=[-1, 0, 1]) == [None] * 3
     with pytest.raises(AttributeError):
         envs.env_method("compute_reward")
     with pytest.raises(ValueError, match="close belongs to all trials together"):
         envs.env_method("close", indices=[0])
 
 
-def test_goes_on_after_a_shared_number_changes(envs):
-    envs.seed(0)
+def test_what_all_trials_share_is_set_with_care(envs):
+    for name in ("observation_space", "action_space", "num_envs", "render_mode", "step"):
+        with pytest.raises(AttributeError, match=f"{name} cannot be set; .* params, success_dist"):
+            envs.set_attr(name, 1)
+    with pytest.raises(ValueError, match="success_distance must be finite and greater than 0"):
+        envs.set_attr("success_distance", -1)
+    envs.set_attr("success_speed", 2.0)
+    assert envs.get_attr("success_speed") == [2.0] * 3
+    envs.set_attr("mine", 3, indices=-1)
+    assert envs.get_attr("mine", indices=[2]) == [3]
+    for call in (envs.get_attr, lambda name, which: envs.set_attr(name, 0, which)):
+        with pytest.raises(IndexError, match="there are trials 0 to 2, got indices 7"):
+            call("mine", 7)
+
+
+def test_goes_on_after_a_shared_number_changes():
+    envs = ReachVecEnv(3, mass=2.0)
+    envs.set_options({"start": (0.0, 0.5)})
     envs.reset()
-    envs.set_attr("params", envs.get_attr("params")[0].replace(dt=0.1))
-    obs, *_ = envs.step(np.ones((3, 2)))
-    assert np.isfinite(obs).all()
+    params = envs.get_attr("params")[0]
+    motor = params.motor.replace(max_force=4.0)
+    envs.set_attr("params", params.replace(dt=0.1, motor=motor))
+    assert (envs.action_space.high == 4).all()
+    assert envs.metadata["render_fps"] == 10
+    envs.step(np.array([[1.0, 9.0]] * 3))
+    obs, *_ = envs.step(np.zeros((3, 2)))
+    # The velocity grows by 0.1 s * force / 2 kg; the position moves with it one step later.
+    np.testing.assert_allclose(obs[:, 6:8], [[0.05, 0.2]] * 3, rtol=1e-6)
+    np.testing.assert_allclose(obs[:, 4:6], [[0.005, 0.52]] * 3, rtol=1e-6)
+
+
+def test_a_video_has_as_many_frames_as_there_were_steps_and_their_pace(tmp_path):
+    envs = ReachVecEnv(2, render_mode="rgb_array", dt=0.1)
+    envs = VecVideoRecorder(envs, str(tmp_path), lambda step: step == 0, video_length=6)
+    assert envs.frames_per_sec == 10
+    envs.reset()
+    for _ in range(8):
+        envs.step(np.ones((2, 2)))
+    envs.close()
+    [path] = tmp_path.glob("*.mp4")
+    with VideoFileClip(str(path)) as video:
+        assert (video.fps, len(list(video.iter_frames()))) == (10, 7)
+
+
+def test_seeds_and_options_are_checked_when_given(envs):
+    twin = ReachVecEnv(3, **NOISY)
+    for each in (envs, twin):
+        each.seed(np.int64(1))
+        each.set_options({"goal": (0.1, 0.2)})
+    for seed, error in [(-3, GymnasiumError), (1.5, TypeError), ("a", TypeError)]:
+        with pytest.raises(error, match="seed must be"):
+            envs.seed(seed)
+    with pytest.raises(ValueError, match="unknown option 'gaol'; allowed are start, goal"):
+        envs.set_options({"gaol": (0, 0)})
+    with pytest.raises(ValueError, match="goal must be finite"):
+        envs.set_options([{}, {"goal": (np.nan, 0)}, {}])
+    with pytest.raises(ValueError, match="one dict or one for each of 3 trials, got 1"):
+        envs.set_options([{}])
+    np.testing.assert_array_equal(envs.reset(), twin.reset())
+    np.testing.assert_array_equal(envs.reset(), twin.reset())
 
 
 def test_sb3s_wrappers_count_and_normalise():
@@ -144,9 +201,6 @@ def test_bad_input_is_refused_and_changes_nothing(envs):
         envs.step(np.full((3, 2), np.nan))
     with pytest.raises(ValueError, match=r"actions must have shape \(3, 2\), got \(2, 2\)"):
         envs.step(np.zeros((2, 2)))
-    envs.set_options({"goal": (np.nan, 0)})
-    with pytest.raises(ValueError, match="goal must be finite"):
-        envs.reset()
     np.testing.assert_array_equal(envs.step(np.ones((3, 2)))[0], twin.step(np.ones((3, 2)))[0])
     with pytest.raises(ValueError, match="num_envs must be at least 1"):
         ReachVecEnv(0)
