@@ -201,7 +201,16 @@ class ReachGymEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._window.close()
 
     def get_keys_to_action(self) -> dict[str, Float[np.ndarray, "2"]]:
-        """The keys with which ``gymnasium.utils.play`` pushes the mass: w, a, s, d and pairs."""
+        """The keys with which ``gymnasium.utils.play`` pushes the mass: w, a, s, d and pairs.
+
+        Raises:
+            NotImplementedError: for a plant that is not pushed along the two axes of the plane.
+        """
+        if self.action_space.shape != (2,):
+            raise NotImplementedError(
+                "there are keys for forces along two axes, and this plant takes "
+                f"{self._batch.command_shape[1]} numbers: give keys_to_action"
+            )
         push = min(1.0, float(self.params.motor.max_force))
         keys = {"w": (0, 1), "a": (-1, 0), "s": (0, -1), "d": (1, 0)}
         keys |= {"wa": (-1, 1), "wd": (1, 1), "sa": (-1, -1), "sd": (1, -1)}

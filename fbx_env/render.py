@@ -38,8 +38,8 @@ class Scene:
         workspace: lower left and upper right corner [m], or ``None`` for a task without one.
         trace: where the mass has been, its start first and where it is now last [m].
         target: where it should be now [m].
-        force: what acts on it [N].
-        max_force: the longest arrow [N].
+        force: what acts on it [N]; drawn if it is one along each axis of the plane.
+        max_force: that of an arrow of full length [N].
         time: since the start [s].
         loss: of the trial so far.
     """
@@ -47,7 +47,7 @@ class Scene:
     workspace: Float[np.ndarray, "2 2"] | None
     trace: Float[np.ndarray, "states 2"]
     target: Float[np.ndarray, "2"]
-    force: Float[np.ndarray, "2"]
+    force: Float[np.ndarray, " action"]
     max_force: float
     time: float
     loss: float
@@ -153,7 +153,8 @@ class Window:
         """
         pygame = import_pygame()
         height, width, _ = picture.shape
-        if self._screen is None:
+        # There is one window a process: others may have closed it, or shown their frames in it.
+        if not self._is_shown() or self._screen.get_size() != (width, height):
             try:
                 pygame.display.init()
                 self._screen = pygame.display.set_mode((width, height))
@@ -170,9 +171,12 @@ class Window:
 
     def close(self) -> None:
         """Close the window, if it is open."""
-        if self._screen is not None:
+        if self._is_shown():
             import_pygame().display.quit()
-            self._screen = None
+        self._screen = None
+
+    def _is_shown(self) -> bool:
+        return self._screen is not None and self._screen is import_pygame().display.get_surface()
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy opens a window of its own."""
@@ -198,6 +202,7 @@ class _Canvas:
         self.pygame, self.scene = pygame, scene
         self.side = 2 * side
         self.has_words = side >= 300
+        self.has_arrow = scene.force.shape == (2,)
         self.text_height = max(22, self.side // 24)
         self.header = 2 * self.text_height
         self.footer = 5 * self.text_height // 2 if self.has_words else 0
@@ -243,29 +248,44 @@ class _Canvas:
         pygame.draw.circle(self.surface, INK, trace[0], dot, thin)
         if len(trace) > 1:
             pygame.draw.lines(self.surface, TRACE, False, trace, bold)
-        self._arrow(trace[-1], self._arrow_length(), bold)
         pygame.draw.circle(self.surface, MASS, trace[-1], dot)
+        self._force(trace[-1], dot, bold)
         self.surface.set_clip(None)
         self._words(dot, thin, bold)
 
-    def _arrow_length(self) -> Float[np.ndarray, "2"]:
-        """In pixels along each axis; by the root of the force, so that weak ones are seen too."""
-        force = self.scene.force
-        scale = math.sqrt(max(math.hypot(*force.tolist()), 1e-12) * self.scene.max_force)
-        return 0.3 * self.side * force / scale
+    def _force(self, mass: tuple[float, float], dot: int, width: int) -> None:
+        """An arrow from the rim of the mass; by the root of the force, so that weak ones show."""
+        if not self.has_arrow:
+            return
+        x, y = self.scene.force.tolist()
+        size = math.hypot(x, y)
+        length = 0.3 * self.side * math.sqrt(size / self.scene.max_force)
+        if not 2 <= length < math.inf:
+            return
+        way = (x / size, -y / size)
+        tail = (mass[0] + dot * way[0], mass[1] + dot * way[1])
+        self._arrow(tail, way, min(max(length, 1.5 * dot), self._room(tail, way)), width)
+
+    def _room(self, at: tuple[float, float], way: tuple[float, float]) -> float:
+        """How many pixels there are this way until the view ends."""
+        edge = 4
+        ends = ((edge, self.side - edge), (self.header + edge, self.header + self.side - edge))
+        rooms = [
+            ((high if step > 0 else low) - start) / step
+            for start, step, (low, high) in zip(at, way, ends, strict=True)
+            if step
+        ]
+        return max(min(rooms), 0.0)
 
     def _goal(self, at: tuple[float, float], dot: int, width: int) -> None:
         self.pygame.draw.circle(self.surface, GOAL, at, 2 * dot, width)
         self.pygame.draw.circle(self.surface, GOAL, at, dot // 2)
 
-    def _arrow(self, tail: tuple[float, float], force: Float[np.ndarray, "2"], width: int) -> None:
-        """An arrow of so many pixels from ``tail``, none for a force too weak to be seen."""
-        x, y = float(force[0]), -float(force[1])
-        length = math.hypot(x, y)
-        if not 2 <= length < math.inf:
-            return
-        x, y = x / length, y / length
-        head = min(5.0 * width, length)
+    def _arrow(
+        self, tail: tuple[float, float], way: tuple[float, float], length: float, width: int
+    ) -> None:
+        x, y = way
+        head = min(5.0 * width, 0.7 * length)
         tip = (tail[0] + length * x, tail[1] + length * y)
         neck = (tip[0] - head * x, tip[1] - head * y)
         corners = [
@@ -283,11 +303,12 @@ class _Canvas:
             name = "loss " if self.side >= 240 else ""
             self._text(f"{name}{scene.loss:.3g}", pad, middle)
             return
-        force = math.hypot(*scene.force.tolist())
         third = self.side // 3
         self._text(f"time {scene.time:.2f} s", pad, middle)
         self._text(f"loss {scene.loss:.4g}", pad + third, middle)
-        self._text(f"force {force:.2f} N", pad + 2 * third, middle)
+        if self.has_arrow:
+            force = math.hypot(*scene.force.tolist())
+            self._text(f"force {force:.2f} N", pad + 2 * third, middle)
 
         middle = self.header + self.side + self.footer // 2
         quarter = (self.side - 2 * pad) // 4
@@ -295,8 +316,11 @@ class _Canvas:
         self.pygame.draw.circle(self.surface, INK, (symbols[0], middle), dot, thin)
         self._goal((symbols[1], middle), dot, bold)
         self.pygame.draw.circle(self.surface, MASS, (symbols[2], middle), dot)
-        self._arrow((symbols[3] - 2 * dot, middle), np.array([4.0 * dot, 0.0]), bold)
-        for at, name in zip(symbols, ("start", "goal", "mass", "force"), strict=True):
+        names = ["start", "goal", "mass"]
+        if self.has_arrow:
+            self._arrow((symbols[3] - 2 * dot, middle), (1.0, 0.0), 4.0 * dot, bold)
+            names.append("force")
+        for at, name in zip(symbols, names, strict=False):
             self._text(name, at + 3 * dot, middle)
         self._scale()
 

@@ -295,6 +295,15 @@ def test_gymnasiums_wrappers_work():
         assert ends == [(False, False)] * 3 + [(False, True)]
 
 
+def test_params_reach_through_wrappers_as_the_readme_says():
+    env = gymnasium.make("PointMassReach-v0", max_episode_steps=4)
+    params = env.get_wrapper_attr("params")
+    env.set_wrapper_attr("params", params.replace(plant=PointMass(mass=4.0)))
+    assert env.unwrapped.params.plant.mass == 4
+    env.reset(options={"start": (0, 0)})
+    assert env.step(np.array([4.0, 0.0], np.float32))[0][6] == pytest.approx(0.05)
+
+
 def test_params_and_components_of_ones_own_go_through_make():
     env = gymnasium.make("fbx_env:PointMassReach-v0", plant=PointMass(mass=2.0), dt=0.01)
     assert isinstance(env.unwrapped.params, ReachParams)

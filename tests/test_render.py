@@ -7,12 +7,14 @@ import subprocess
 import sys
 
 import gymnasium
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnasium.error import DependencyNotInstalled, ResetNeeded
+from moviepy.video.io.VideoFileClip import VideoFileClip
 
 from agents.sb3_vec_env import ReachVecEnv
-from fbx_env import ReachGymEnv, ReachVectorEnv
+from fbx_env import PointMass, ReachGymEnv, ReachVectorEnv
 from fbx_env.render import FORCE, GOAL, MASS, TRACE, Scene, frame, grid, side_in_grid
 
 WORKSPACE = np.array([[-1.0, -1.0], [1.0, 1.0]])
@@ -59,6 +61,66 @@ def test_the_arrow_points_along_the_force(force):
     mass_row, mass_column = centre(picture, MASS)
     away = np.array([column - mass_column, mass_row - row])
     assert away @ np.array(force) > 0.9 * np.linalg.norm(away) * 5
+
+
+@pytest.mark.parametrize("side", [512, side_in_grid(10), side_in_grid(100)])
+@pytest.mark.parametrize("size", [0.05, 0.1, 0.5, 1.0, 10.0])
+def test_the_arrow_is_seen_beside_the_mass(size, side):
+    """From its rim on, longer for stronger forces, and on no other side of it."""
+    picture = frame(scene(force=np.array([size, 0.0])), side=side)
+    mass, arrow = columns_of(picture, MASS), columns_of(picture, FORCE)
+    assert len(arrow) >= 3
+    assert arrow.min() >= mass.max() - 1
+    assert arrow.min() <= mass.max() + 3
+    stronger = columns_of(frame(scene(force=np.array([2 * size, 0.0])), side=side), FORCE)
+    assert stronger.max() >= arrow.max()
+
+
+def columns_of(picture, colour):
+    """The columns in which the plane has something like the colour, which edges are blends of."""
+    plane = picture[: picture.shape[1]].astype(int)
+    near = np.abs(plane - colour).max(-1) < 60
+    return np.unique(np.nonzero(near)[1])
+
+
+def test_the_arrow_ends_in_sight():
+    for x, y in [(0.98, 0.0), (0.0, 0.98), (-0.98, 0.98), (-0.5, -0.98)]:
+        at = np.array([x, y])
+        shown = scene(trace=np.stack([at, at]), force=10 * np.sign(at))
+        picture = frame(shown)
+        plane = picture[42:-62]
+        border = np.concatenate([plane[:1].reshape(-1, 3), plane[:, 0], plane[:, -1]])
+        assert not (border == FORCE).all(-1).any()
+        assert (plane == FORCE).all(-1).sum() > 60
+
+
+@pytest.mark.parametrize("force", [np.ones(1), np.ones(3), np.ones(6)])
+def test_no_arrow_for_a_force_that_is_none_in_the_plane(force):
+    picture = frame(scene(force=force))
+    assert not (picture == FORCE).all(-1).any()
+    assert (frame(scene(force=np.array([1.0, 0.0]))) == FORCE).all(-1).any()
+    assert centre(picture, MASS) is not None
+
+
+class Rail(PointMass):
+    """A mass that one number pushes along x."""
+
+    @property
+    def action_size(self):
+        return 1
+
+    def step(self, state, force, dt):
+        return super().step(state, jnp.concatenate([force, jnp.zeros(1)]), dt)
+
+
+def test_a_plant_of_ones_own_is_drawn():
+    env = ReachGymEnv(render_mode="rgb_array", plant=Rail())
+    env.reset(seed=0)
+    env.step(np.ones(1))
+    assert centre(env.render(), MASS) is not None
+    with pytest.raises(NotImplementedError, match="this plant takes 1 numbers: give keys_to_act"):
+        env.get_keys_to_action()
+    assert len(ReachGymEnv().get_keys_to_action()) == 8
 
 
 def test_the_view_grows_to_keep_the_mass_in_sight():
@@ -146,7 +208,7 @@ def test_a_video_is_recorded(tmp_path):
         env.step(np.array([1.0, 1.0]))
     env.close()
     [path] = tmp_path.glob("videos/*.mp4")
-    assert path.stat().st_size > 2000
+    assert frames_in(path) == (20, 11)
 
 
 def test_a_video_of_a_vector_is_recorded(tmp_path):
@@ -156,7 +218,14 @@ def test_a_video_of_a_vector_is_recorded(tmp_path):
     for _ in range(6):
         envs.step(np.zeros((5, 2), np.float32))
     envs.close()
-    assert list(tmp_path.glob("videos/*.mp4"))
+    [path] = tmp_path.glob("videos/*.mp4")
+    assert frames_in(path) == (20, 6)
+
+
+def frames_in(path):
+    """How many a second, and how many in all."""
+    with VideoFileClip(str(path)) as video:
+        return video.fps, len(list(video.iter_frames()))
 
 
 def test_sb3_shows_images():
@@ -181,6 +250,26 @@ def test_a_window_opens_and_a_copy_has_its_own(monkeypatch):
         assert copy.deepcopy(env)._window._screen is None
         env.close()
         assert env._window._screen is None
+
+
+def test_two_environments_share_the_window(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    one, other = ReachGymEnv(render_mode="human", dt=0.01), ReachVectorEnv(5, render_mode="human")
+    one.reset(seed=0)
+    other.reset(seed=0)
+    one.step(np.zeros(2))
+    assert one._window._screen.get_size() == (512, 608)
+    other.step(np.zeros((5, 2)))
+    assert other._window._screen.get_size() == (1020, 808)
+    other.close()
+    one.step(np.zeros(2))
+    assert one._window._screen.get_size() == (512, 608)
+    third = ReachGymEnv(render_mode="human")
+    third.reset()
+    third.close()
+    one.close()
+    one.reset()
+    one.close()
 
 
 def test_without_a_display_the_window_says_what_to_do(tmp_path):
