@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import subprocess
 import sys
@@ -113,6 +114,11 @@ class Compare:
         PPORecipe(total_steps=self.ppo_steps)
         RecurrentPPORecipe(total_steps=self.recurrent_ppo_steps)
         SACRecipe(total_steps=self.sac_steps)
+        if set(self.learners) - {"bptt"} and importlib.util.find_spec("stable_baselines3") is None:
+            raise ValueError(
+                'stable_baselines3 is not installed: pip install "fbx-env[sb3]", or compare '
+                "--learners bptt alone"
+            )
 
     def describe(self) -> None:
         """Write what is compared, or check that it is what the folder already holds.

@@ -108,8 +108,9 @@ def optimal_loss(params: ReachParams, trials: Trial) -> OptimalLoss:
 
     Without sensory noise the first observation shows where a trial starts, and this is what the
     best agent gets. With it, this is what the best controller gets that is told where each trial
-    starts; an agent that has to find out by its noisy senses can come close to it, and cannot do
-    better. With noise of either kind it is the expectation over the noise, in closed form.
+    starts; an agent that has to find out by its noisy senses cannot do better, and may be far from
+    it: ``expected_loss`` is what ``OptimalPolicy`` gets then. With noise of either kind it is the
+    expectation over the noise, in closed form.
 
     Args:
         params: a point mass with the three terms of the original loss; any mass, damping, time

@@ -65,20 +65,26 @@ def draw_all(
     key_trials, key_units = jax.random.split(key)
     keys = jax.random.split(key_trials, N_DISTRIBUTION_TRIALS)
     trials = jax.vmap(task.sample)(keys)
-    n_units = min(N_SAMPLED_UNITS, trajectory.activity.shape[-1])
     figures: dict[str, Callable[[], Any]] = {
         "reaches.png": lambda: plot.effector_trajectories(trajectory),
         "speed_profiles.png": lambda: plot.speed_profiles(trajectory),
-        "activity_heatmap.png": lambda: plot.activity_heatmap(tree_take(trajectory, 0)),
-        "sampled_units.png": lambda: plot.activity_sample_units(trajectory, n_units, key=key_units),
-        "preferred_directions.png": lambda: plot.preferred_directions(trajectory),
         "reach_endpoints.png": lambda: plot.reach_endpoints(
             trials, workspace=getattr(task, "workspace", None)
         ),
     }
     if untrained is not None:
         figures["reaches_untrained.png"] = lambda: plot.effector_trajectories(untrained)
-    if trajectory.activity.shape[-1] > 1:
+    n_units = trajectory.activity.shape[-1]
+    if n_units:
+        n_shown = min(N_SAMPLED_UNITS, n_units)
+        figures |= {
+            "activity_heatmap.png": lambda: plot.activity_heatmap(tree_take(trajectory, 0)),
+            "sampled_units.png": lambda: plot.activity_sample_units(
+                trajectory, n_shown, key=key_units
+            ),
+            "preferred_directions.png": lambda: plot.preferred_directions(trajectory),
+        }
+    if n_units > 1:
         figures["principal_components.png"] = lambda: plot.principal_components(trajectory)
     if len(history):
         figures = {

@@ -265,7 +265,7 @@ def train_sb3(
         env.close()
     if request.signal is not None:
         steps = learner.num_timesteps
-        raise Interrupted(f"after {steps:,} steps, of which nothing is lost", request.signal)
+        raise Interrupted(f"after {steps:,} steps; what was learned is kept", request.signal)
     return evaluation.history
 
 

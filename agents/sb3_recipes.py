@@ -171,6 +171,8 @@ def _check_learner(
     checks.real("learning_rate", learning_rate, above=0)
     _check_fraction("gamma", gamma)
     checks.real("force_scale", force_scale, above=0)
+    if not hidden_sizes:
+        raise ValueError("hidden_sizes must have at least one layer, got none")
     for size in hidden_sizes:
         checks.whole("each of hidden_sizes", size, at_least=1)
 

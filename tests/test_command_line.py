@@ -10,6 +10,7 @@ import pytest
 
 import agents.__main__ as command_line
 from agents import BPTTConfig, GRUPolicy, History, load_model, save_model
+from agents.actors import ActorPolicy
 from agents.pictures import PICTURES
 from agents.policies import count_replicates
 from fbx_env import make
@@ -185,3 +186,11 @@ def test_a_saved_model_is_judged_and_drawn_without_its_training(tmp_path, key, c
     drawn = {path.name for path in tmp_path.iterdir()} & set(PICTURES)
     unknown = {"loss_history.png", "training_and_validation.png", "reaches_untrained.png"}
     assert drawn == set(PICTURES) - unknown
+
+
+def test_a_policy_without_recurrent_units_is_drawn_without_their_pictures(tmp_path, key):
+    _, params = make(max_steps_in_episode=40)
+    save_model(tmp_path, ActorPolicy(8, 2, (4,), key=key), params)
+    command_line.main(["plot", str(tmp_path)])
+    drawn = {path.name for path in tmp_path.iterdir()} & set(PICTURES)
+    assert drawn == {"reaches.png", "speed_profiles.png", "reach_endpoints.png", "reaches.gif"}
