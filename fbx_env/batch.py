@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt, UInt32
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 from fbx_env import checks
 from fbx_env.env import Observation, ReachEnv, ReachParams, ReachState, fraction_passed
@@ -22,8 +22,8 @@ ENV = ReachEnv()
 Rows = Float[np.ndarray, "trials row"]
 """What a step or a reset leads to, a row a trial; ``Layout`` says what is where."""
 
-Words = UInt[Array, "..."]
-"""The same bits as the compiled functions see them, and those of the params; see ``packing``."""
+Words = Float[Array, "..."]
+"""The same as the compiled functions see it, and packed params; see ``packing``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,6 @@ class ReachBatch:
         self._seeds = np.zeros((n_trials, 2), np.uint32)
         self._resets = np.zeros(n_trials, np.uint32)
         self._rows: Any = np.zeros((n_trials, self.layout.force.stop), word())
-        self._float = np.dtype(jnp.result_type(float))
         self._keys: Any = np.zeros((n_trials, 2), np.uint32)
 
     @property
@@ -176,7 +175,7 @@ class ReachBatch:
     @property
     def rows(self) -> Rows:
         """What the last step or reset led to; read-only."""
-        return np.asarray(self._rows).view(self._float)
+        return np.asarray(self._rows)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: value for name, value in vars(self).items() if name != "_programs"}

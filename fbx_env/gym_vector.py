@@ -200,9 +200,10 @@ class ReachVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 'reset(options={"reset_mask": ...}) before step()'
             )
         stepped, everywhere = ~self._ended, np.ones(self.num_envs, bool)
-        commands = checks.command("actions", actions, self._batch.command_shape, used=stepped)
+        used = None if stepped.all() else stepped
+        commands = checks.command("actions", actions, self._batch.command_shape, used=used)
         rows = self._batch.step(commands)
-        if not stepped.all():
+        if used is not None:
             rows = self._batch.reset(self._ended)
         ended = rows[:, self._batch.layout.column("ended")] > 0
         rewards = rows[:, self._batch.layout.column("reward")].astype(np.float32)

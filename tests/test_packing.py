@@ -9,7 +9,7 @@ from fbx_env.packing import n_words, pack, unpack, word
 
 NUMBERS = {
     "floats": jnp.array([0.0, -0.0, 1e-42, jnp.nan, -jnp.inf, 1 / 3]),
-    "whole": jnp.array([2**24 + 1, -(2**31)], jnp.int32),
+    "whole": jnp.array([2**24 + 1, -(2**31), 1, 0x7F800001], jnp.int32),
     "words": jnp.array([2**32 - 1, 2**24 + 1], jnp.uint32),
     "flags": jnp.array([[True], [False]]),
     "small": jnp.array([-1, 5], jnp.int8),
@@ -24,7 +24,8 @@ def bits(numbers):
 
 def test_every_bit_comes_back():
     words = jax.jit(pack)(NUMBERS)
-    assert words.shape == (n_words(NUMBERS),) == (15,)
+    assert words.dtype == word()
+    assert words.shape == (n_words(NUMBERS),) == (17,)
     back = jax.jit(lambda words: unpack(words, NUMBERS))(words)
     for name, numbers in NUMBERS.items():
         assert (back[name].dtype, back[name].shape) == (numbers.dtype, numbers.shape)
@@ -34,7 +35,7 @@ def test_every_bit_comes_back():
 def test_in_double_precision(double_precision):
     numbers = {"double": jnp.array([1 / 3, 1e-320]), "whole": jnp.array([-1, 7], jnp.int32)}
     numbers["long"] = jnp.array(2**53 + 1)
-    assert word() == np.uint64
+    assert word() == np.float64
     back = unpack(pack(numbers), numbers)
     assert [bits(back[name]) for name in numbers] == [bits(numbers[name]) for name in numbers]
 
