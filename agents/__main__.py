@@ -318,6 +318,10 @@ def training_of(folder: Path) -> Train | None:
     """
     path = folder / CONFIG
     if not path.exists():
+        # A saved model has nothing else of a run; a run that is half removed has.
+        left = [name for name in (METRICS, "history.csv") if (folder / name).exists()]
+        if left:
+            raise ValueError(f"{folder} is not a run: it holds {', '.join(left)}, but no {CONFIG}")
         return None
     try:
         config = json.loads(path.read_text())

@@ -192,7 +192,7 @@ def test_a_run_that_is_told_to_stop_says_how_to_go_on_and_does(tmp_path, capsys,
     with pytest.raises(SystemExit) as stop:
         command_line.main([*RUN, "--out", str(folder), "--total-steps", "240", "--seed", "7"])
     assert stop.value.code == 128 + signal.SIGTERM
-    advice = "after 100 steps, of which nothing is lost; go on with: python -m agents sb3 ppo"
+    advice = "after 100 steps; what was learned is kept; go on with: python -m agents sb3 ppo"
     assert f"stopped: {advice} --resume '{folder}'" in capsys.readouterr().err
     assert not (folder / "metrics.json").exists()
     assert History.load(folder / "history.csv")["iteration"][-1] == 100
