@@ -560,14 +560,12 @@ def _compile(
         judge = eqx.filter_vmap(judge, in_axes=(eqx.if_array(0), None, None, 0))
     length = min(config.log_step, config.n_batches)
     started = time.perf_counter()
-    compiling: Any = eqx.filter_jit(update_many)
-    updates = compiling.lower(
-        state, problem, optimizer, config.batch_size, length, jnp.asarray(1)
-    ).compile()
+    updates = _compile_for(
+        update_many, state, problem, optimizer, config.batch_size, length, jnp.asarray(1)
+    )
     compiled = time.perf_counter()
     say(f"Training step compiled in {compiled - started:.2f} seconds.")
-    compiling = eqx.filter_jit(judge)
-    validation = compiling.lower(state.policy, problem, trials, key_validation).compile()
+    validation = _compile_for(judge, state.policy, problem, trials, key_validation)
     ended = time.perf_counter()
     say(f"Validation step compiled in {ended - compiled:.2f} seconds.\n")
 
@@ -578,6 +576,28 @@ def _compile(
         return (validation if compiled else judge)(policy, problem, trials, key_validation)
 
     return advance, validate, ended - started
+
+
+def _compile_for(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+    """Compile a function for arguments like these.
+
+    What is jitted is made here, so that JAX's caches forget it when the training has ended;
+    ``eqx.filter_jit`` would keep everything that was ever compiled for a function of a module.
+    """
+    arrays, fixed = eqx.partition(arguments, eqx.is_array)
+    fixed_results = []
+
+    def on_arrays(arrays: Any) -> Any:
+        results, fixed_result = eqx.partition(function(*eqx.combine(arrays, fixed)), eqx.is_array)
+        fixed_results.append(fixed_result)
+        return results
+
+    compiled = jax.jit(on_arrays).lower(arrays).compile()
+
+    def call(*arguments: Any) -> Any:
+        return eqx.combine(compiled(eqx.filter(arguments, eqx.is_array)), fixed_results[0])
+
+    return call
 
 
 def _next_report(done: int, config: BPTTConfig) -> int:

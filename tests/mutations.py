@@ -154,11 +154,11 @@ def mutate(mutations: list[tuple[str, str, str, str]]) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="part of the text of the equations to break")
+    parser.add_argument("--only", default="", help="regular expression of equations to break")
     options = parser.parse_args()
     if (broken := first_failing_test(PROJECT)) is not None:
         sys.exit(f"{broken} fails before anything is broken")
-    chosen = [mutation for mutation in MUTATIONS if options.only in mutation[0]]
+    chosen = [mutation for mutation in MUTATIONS if re.search(options.only, mutation[0])]
     print("| equation | file | test that fails first |\n| --- | --- | --- |")
     unnoticed = mutate(chosen)
     print(f"{len(chosen)} broken, {unnoticed} not noticed.")

@@ -18,8 +18,6 @@ import fbx_env
 from agents import BPTTConfig, GRUPolicy, train
 
 CONFIG = BPTTConfig(n_batches=2, batch_size=1)
-ALLOWED_KIB = 8.0
-"""Growth from one round to the next that counts as flat: what an allocator keeps for itself."""
 
 
 def memory_kib() -> int:

@@ -1,6 +1,8 @@
 """Training: it learns, it is what it says, and it stops when numbers fail."""
 
+import gc
 import re
+import weakref
 
 import equinox as eqx
 import jax
@@ -211,6 +213,17 @@ def test_a_validation_loss_that_is_not_finite_stops_training_too(experiment, pol
     ) as e:
         train(policy, *experiment, config, key=key, write=None)
     assert eqx.tree_equal(e.value.policy, policy)
+
+
+def test_what_was_compiled_is_forgotten_after_training(experiment, policy, key):
+    """Otherwise a process that trains a thousand models runs out of memory."""
+    optimizer = optax.sgd(0.1)
+    update_function = weakref.ref(optimizer.update)
+    config = BPTTConfig(n_batches=1, batch_size=1)
+    train(policy, *experiment, config, key=key, optimizer=optimizer, write=None)
+    del optimizer
+    gc.collect()
+    assert update_function() is None
 
 
 def test_the_learning_rate_of_another_optimizer_is_unknown(experiment, policy, key):

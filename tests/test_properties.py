@@ -59,7 +59,7 @@ def test_without_force_motion_is_straight_and_uniform(start, push, mass):
     values[0] = push
     moved = reach(start, start, values, mass=mass)
     velocity = DT * push / mass
-    np.testing.assert_allclose(moved.vel[1:], np.tile(velocity, (N_STEPS, 1)), rtol=1e-5)
+    np.testing.assert_allclose(moved.vel[1:], np.tile(velocity, (N_STEPS, 1)), 1e-5, 1e-7)
     times = DT * np.arange(N_STEPS)[:, None]
     np.testing.assert_allclose(moved.pos[1:], start + times * velocity, rtol=1e-5, atol=1e-6)
     at_rest = reach(start, start, np.zeros_like(values), mass=mass)
@@ -137,14 +137,14 @@ def test_force_is_the_command_within_its_limit(start, goal, values, limit):
     moved = reach(start, goal, values, max_force=limit)
     np.testing.assert_array_equal(moved.force, np.clip(values, -limit, limit))
     np.testing.assert_allclose(
-        moved.losses["command"], 1e-5 * np.sum(values**2, axis=-1), rtol=1e-5
+        moved.losses["command"], 1e-5 * np.sum(values**2, axis=-1), rtol=1e-5, atol=1e-12
     )
 
 
 @given(points, points, commands)
 def test_the_reward_is_minus_the_loss(start, goal, values):
     moved = reach(start, goal, values)
-    np.testing.assert_allclose(-moved.reward, sum(moved.losses.values()), rtol=1e-6)
+    np.testing.assert_allclose(-moved.reward, sum(moved.losses.values()), 1e-6, 1e-12)
     assert all((cost >= 0).all() for cost in moved.losses.values())
     assert not moved.losses["final_velocity"][:-1].any()
 
