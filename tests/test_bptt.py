@@ -82,6 +82,21 @@ def test_one_update_is_plain_gradient_descent_on_fresh_trials(experiment, policy
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+def test_gradients_beyond_the_limit_count_as_if_at_it():
+    """Adam forgets the scale of the first gradient at once, and not when the second comes."""
+    optimizer = adam_with_cosine_decay(BPTTConfig(clip_norm=1.0))
+
+    def second_step(first, second):
+        state = optimizer.init(jnp.zeros(2))
+        _, state = optimizer.update(jnp.array(first), state)
+        return optimizer.update(jnp.array(second), state)[0]
+
+    small = [0.3, -0.2]
+    at_limit = second_step([0.6, 0.8], small)
+    np.testing.assert_allclose(second_step([600.0, 800.0], small), at_limit, rtol=1e-5)
+    assert not np.allclose(second_step([0.06, 0.08], small), at_limit, rtol=1e-2)
+
+
 def test_same_key_same_training_and_the_given_policy_stays(experiment, policy, key):
     before = jax.tree.map(jnp.copy, policy)
     first, history = train(policy, *experiment, SMALL, key=key, write=None)
