@@ -97,6 +97,11 @@ def test_gradients_beyond_the_limit_count_as_if_at_it():
     assert not np.allclose(second_step([0.06, 0.08], small), at_limit, rtol=1e-2)
 
 
+def test_every_update_has_trials_of_its_own(experiment, policy, key):
+    _, history = train(policy, *experiment, SMALL, key=key, optimizer=optax.sgd(0.0), write=None)
+    assert len(np.unique(history["training_position"])) == SMALL.n_batches
+
+
 def test_same_key_same_training_and_the_given_policy_stays(experiment, policy, key):
     before = jax.tree.map(jnp.copy, policy)
     first, history = train(policy, *experiment, SMALL, key=key, write=None)
