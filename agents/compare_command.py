@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import tyro
 from agents import comparison
 from agents.bptt import BPTTConfig
 from agents.files import replacing, write_whole
-from agents.interrupts import Interrupted, requests_to_stop
+from agents.interrupts import Interrupted, Request, requests_to_stop
 from agents.runs import CONFIG, Experiment, as_dict, key_from, versions, write_json
 from agents.sb3_recipes import PPORecipe, RecurrentPPORecipe, SACRecipe
 
@@ -57,7 +58,7 @@ class Compare:
         failed = [] if self.redraw else self.train_all()
         results = comparison.load_results(self.out)
         description = comparison.read_description(self.out)
-        _, params = Experiment(**description["experiment"]).make()
+        _, params = comparison.experiment_of(self.out, description).make()
         rows = comparison.table(results, params)
         text = comparison.as_markdown(rows)
         write_whole(self.out / "table.md", text + "\n")
@@ -71,6 +72,9 @@ class Compare:
                 figure.savefig(temporary, dpi=dpi)
             plt.close(figure)
         print(f"\n{text}\n\nThe comparison is in {self.out}.")
+        left_out = [name for name in comparison.unfinished_runs(self.out) if name not in failed]
+        if left_out:
+            print(f"not finished, left out: {', '.join(left_out)}", file=sys.stderr)
         if failed:
             print(f"error: these runs failed: {', '.join(failed)}", file=sys.stderr)
             raise SystemExit(1)
@@ -89,7 +93,7 @@ class Compare:
                     continue
                 print(f"\n{name}", flush=True)
                 with requests_to_stop() as request:
-                    status = run_apart(self.arguments(learner, seed))
+                    status = run_apart(self.arguments(learner, seed), request)
                 if request.signal is not None:
                     raise Interrupted(f"in {name}; the same command goes on", request.signal)
                 if status != 0:
@@ -171,9 +175,20 @@ class Compare:
         return [*command, *shared, "--total-steps", str(steps)]
 
 
-def run_apart(arguments: list[str]) -> int:
-    """Run ``python -m agents`` in a process of its own; returns its exit status."""
-    return subprocess.run([sys.executable, "-m", "agents", *arguments], check=False).returncode
+def run_apart(arguments: list[str], request: Request) -> int:
+    """Run ``python -m agents`` in a process of its own; returns its exit status.
+
+    A SIGTERM to this process reaches only it, unlike Ctrl-C, and is passed on, once.
+    """
+    child = subprocess.Popen([sys.executable, "-m", "agents", *arguments])
+    is_told = False
+    while True:
+        try:
+            return child.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            if request.signal == signal.SIGTERM and not is_told:
+                child.send_signal(signal.SIGTERM)
+                is_told = True
 
 
 def experiment_arguments(experiment: Experiment) -> list[str]:

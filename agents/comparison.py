@@ -84,13 +84,20 @@ class Probe(eqx.Module):
 
 
 def fingerprint(params: ReachParams) -> dict[str, float]:
-    """Losses of a fixed controller on the validation trials, by term.
+    """Losses of a fixed controller on the validation trials and on random ones, by term.
 
-    Tasks that differ in anything that matters, the code included, have different ones.
+    Tasks that differ in physics, costs or trials have different ones, also where it is the code
+    that differs; a force limit that this controller does not reach goes unseen.
     """
-    trials = params.task.validation_trials()
-    trajectory = rollout(ReachEnv(), params, Probe(), trials, jax.random.key(0))
-    return {name: float(loss) for name, loss in losses_by_term(trajectory, 0.0).items()}
+    losses: dict[str, float] = {}
+    for prefix, trials in (
+        ("", params.task.validation_trials()),
+        ("random_", random_trials(params)),
+    ):
+        trajectory = rollout(ReachEnv(), params, Probe(), trials, jax.random.key(0))
+        terms = losses_by_term(trajectory, 0.0)
+        losses |= {f"{prefix}{name}": float(loss) for name, loss in terms.items()}
+    return losses
 
 
 def check_task(folder: Path, description: dict[str, Any], params: ReachParams) -> None:
@@ -106,8 +113,8 @@ def check_task(folder: Path, description: dict[str, Any], params: ReachParams) -
     if not same:
         raise ValueError(
             f"{folder} holds results from another version of the task (made by fbx-env "
-            f"{description['versions']['fbx-env']}): a fixed controller had losses {saved} there, "
-            f"and has {now} now; compare again, into another --out"
+            f"{description['versions'].get('fbx-env', 'unknown')}): a fixed controller had losses "
+            f"{saved} there, and has {now} now; compare again, into another --out"
         )
 
 
@@ -127,6 +134,31 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
+def experiment_of(folder: Path, description: dict[str, Any]) -> Experiment:
+    """What was compared on.
+
+    Raises:
+        ValueError: if it has settings that there are not, as those of a later version.
+    """
+    try:
+        return Experiment(**description["experiment"])
+    except TypeError as error:
+        raise ValueError(
+            f"{folder} holds results from another version of the task: {error}"
+        ) from error
+
+
+def unfinished_runs(folder: Path) -> list[str]:
+    """The runs of a comparison that did not come to their end."""
+    description = read_description(folder)
+    names = [
+        f"{learner}-seed{seed}"
+        for learner in description["learners"]
+        for seed in description["seeds"]
+    ]
+    return [name for name in names if not is_finished(folder / name)]
+
+
 def load_results(folder: Path) -> list[Result]:
     """Read and judge every finished run of a comparison, in the order of its description.
 
@@ -135,7 +167,7 @@ def load_results(folder: Path) -> list[Result]:
             read, or the results are from another version of the task.
     """
     description = read_description(folder)
-    experiment = Experiment(**description["experiment"])
+    experiment = experiment_of(folder, description)
     check_task(folder, description, experiment.make()[1])
     runs = [
         (learner, seed, folder / f"{learner}-seed{seed}")

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ import pytest
 import agents.__main__ as command_line
 from agents import compare_command, comparison, optimal_loss
 from agents.compare_command import experiment_arguments
+from agents.interrupts import Request
 from agents.runs import Experiment
 from fbx_env import make
 
@@ -21,7 +23,10 @@ TINY += ["--ppo-steps", "6336", "--sac-steps", "320"]
 LEARNERS = ["--learners", "bptt", "ppo", "sac"]
 
 
-def run_here(arguments: list[str]) -> int:
+RUN_APART = compare_command.run_apart
+
+
+def run_here(arguments: list[str], request: Request) -> int:
     """Like ``run_apart``, in this process, which has imported and compiled all there is."""
     try:
         command_line.main(arguments)
@@ -30,7 +35,7 @@ def run_here(arguments: list[str]) -> int:
     return 0
 
 
-def refuse_to_run(arguments: list[str]) -> int:
+def refuse_to_run(arguments: list[str], request: Request) -> int:
     raise AssertionError(f"nothing was to be trained, but: {arguments}")
 
 
@@ -142,9 +147,9 @@ def test_the_figure_shows_every_learner_and_the_optimum(compared):
 def test_the_same_command_trains_only_what_is_missing(copied, monkeypatch):
     trained = []
 
-    def note(arguments: list[str]) -> int:
+    def note(arguments: list[str], request: Request) -> int:
         trained.extend(name for name in ("sac-seed0", "bptt-seed1") if name in " ".join(arguments))
-        return run_here(arguments)
+        return run_here(arguments, request)
 
     monkeypatch.setattr(compare_command, "run_apart", note)
     (copied / "bptt-seed1" / "metrics.json").unlink()
@@ -169,8 +174,8 @@ def test_a_run_that_was_interrupted_is_resumed(copied):
 
 
 def test_a_learner_that_crashes_leaves_the_others_results(tmp_path, monkeypatch, capsys):
-    def crash(arguments: list[str]) -> int:
-        return 3 if "ppo" in arguments else run_here(arguments)
+    def crash(arguments: list[str], request: Request) -> int:
+        return 3 if "ppo" in arguments else run_here(arguments, request)
 
     monkeypatch.setattr(compare_command, "run_apart", crash)
     command = ["compare", *TINY, "--seeds", "0", "--out", str(tmp_path / "all")]
@@ -202,6 +207,30 @@ def test_results_from_another_version_of_the_task_are_refused(copied, capsys):
             command_line.main(["compare", *options, "--out", str(copied)])
         assert stop.value.code == 2
         assert "results from another version of the task" in capsys.readouterr().err
+
+
+def test_results_of_a_later_version_are_refused_by_name(copied, capsys):
+    description = json.loads((copied / "comparison.json").read_text())
+    description["experiment"]["gravity"] = 9.81
+    (copied / "comparison.json").write_text(json.dumps(description))
+    with pytest.raises(SystemExit):
+        command_line.main(["compare", "--redraw", "--out", str(copied)])
+    message = capsys.readouterr().err
+    assert f"{copied} holds results from another version of the task" in message
+    assert "gravity" in message
+
+
+def test_runs_that_did_not_end_are_named(copied, capsys):
+    (copied / "sac-seed1" / "metrics.json").unlink()
+    command_line.main(["compare", "--redraw", "--out", str(copied)])
+    assert "not finished, left out: sac-seed1" in capsys.readouterr().err
+
+
+def test_a_learner_apart_is_told_to_stop(tmp_path):
+    told = Request(signal=signal.SIGTERM)
+    endless = ["train", "--n-batches", "10000000", "--out", str(tmp_path / "run")]
+    assert RUN_APART(endless, told) in (-signal.SIGTERM, 128 + signal.SIGTERM)
+    assert RUN_APART(["evaluate", str(tmp_path / "nothing")], Request()) == 2
 
 
 def test_a_run_of_another_experiment_is_refused(copied, capsys):
@@ -237,6 +266,7 @@ def test_another_comparison_in_the_folder_is_not_mixed_with(copied, capsys):
         {"loss_weights": {"command": 1.01e-5}},
         {"sensory_noise": 0.01},
         {"max_force": 0.4},
+        {"workspace": ((-1.1, -1.1), (1.1, 1.1))},
     ],
 )
 def test_fingerprints_tell_tasks_apart(overrides):
