@@ -193,11 +193,14 @@ def objective(
     policy: Any, problem: Problem, trials: Trial, key: PRNGKeyArray
 ) -> tuple[Float[Array, ""], Terms]:
     """Mean loss of a policy over trials, total and by term; differentiable in everything."""
+
+    def terms_of_trial(trial: Trial, key: PRNGKeyArray) -> Terms:
+        # Summed trial by trial: bringing the trials to the front first would copy every activity.
+        trajectory = rollout_trial(problem.env, problem.params, policy, trial, key)
+        return losses_by_term(trajectory, problem.hidden_weight)
+
     keys = jax.random.split(key, trials.start.shape[0])
-    trajectories = jax.vmap(rollout_trial, in_axes=(None, None, None, 0, 0))(
-        problem.env, problem.params, policy, trials, keys
-    )
-    terms = losses_by_term(trajectories, problem.hidden_weight)
+    terms = jax.tree.map(jnp.mean, jax.vmap(terms_of_trial)(trials, keys))
     return sum(terms.values(), start=jnp.zeros(())), terms
 
 

@@ -36,12 +36,35 @@ def test_every_policy_keeps_the_interface(kind, encoding_size, key):
     assert all(moved), "every weight has an influence"
 
 
-def test_gru_weights_are_those_of_equinox(key):
-    policy = GRUPolicy(8, 2, 5, key=key)
+def test_gru_is_the_one_of_equinox_and_so_are_its_derivatives(key, double_precision):
+    keys = jax.random.split(key, 4)
+    policy = GRUPolicy(8, 2, 5, key=keys[0])
     assert isinstance(policy.cell, eqx.nn.GRUCell)
     assert policy.cell.weight_ih.shape == (15, 8)
-    _, hidden = policy(jnp.ones(8), jnp.zeros(5))
-    np.testing.assert_array_equal(hidden, policy.cell(jnp.ones(8), jnp.zeros(5)))
+    # Large drives, so that gates are at all places between open and closed.
+    policy = jax.tree.map(lambda leaf: 5 * leaf + 1, policy)
+    inputs, hidden = jax.random.normal(keys[1], (8,)), jax.random.normal(keys[2], (5,))
+    direction = jax.random.normal(keys[3], (5,))
+
+    def ours(cell, inputs, hidden):
+        ours = eqx.tree_at(lambda policy: policy.cell, policy, cell)
+        return direction @ ours.update(inputs, hidden)
+
+    def theirs(cell, inputs, hidden):
+        return direction @ cell(inputs, hidden)
+
+    arguments = (policy.cell, inputs, hidden)
+    derivatives = {
+        "value": lambda function: function,
+        "gradient by weights": eqx.filter_grad,
+        "gradient": lambda function: jax.grad(function, argnums=(1, 2)),
+        "forward": lambda function: jax.jacfwd(function, argnums=(1, 2)),
+        "second": lambda function: jax.hessian(function, argnums=(1, 2)),
+    }
+    for name, derivative in derivatives.items():
+        one, other = derivative(ours)(*arguments), derivative(theirs)(*arguments)
+        for leaf, expected in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+            np.testing.assert_allclose(leaf, expected, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 def test_the_encoder_is_a_tanh_layer(key):
@@ -49,7 +72,7 @@ def test_the_encoder_is_a_tanh_layer(key):
     obs = jnp.linspace(-1, 1, 8)
     encoded = jnp.tanh(policy.encoder.weight @ obs + policy.encoder.bias)
     _, hidden = policy(obs, jnp.zeros(5))
-    np.testing.assert_allclose(hidden, policy.cell(encoded, jnp.zeros(5)), rtol=1e-6)
+    np.testing.assert_allclose(hidden, policy.cell(encoded, jnp.zeros(5)), rtol=1e-5, atol=1e-7)
 
 
 def test_only_the_mlp_forgets(key):
