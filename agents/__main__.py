@@ -9,6 +9,7 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ from jaxtyping import PRNGKeyArray
 from agents.bptt import BPTTConfig, TrainingError, train, train_replicates
 from agents.checkpoints import load_model, save_model
 from agents.compare_command import Compare
+from agents.devices import Computers
 from agents.evaluation import evaluate, evaluate_replicates
 from agents.files import locked, remove_partial
 from agents.history import History
@@ -43,6 +45,8 @@ from agents.runs import (
 )
 from agents.sb3_command import SB3Command
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks, rollout, tree_take
+
+COMPUTERS = [field.name for field in dataclasses.fields(Computers)]
 
 RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
@@ -79,11 +83,16 @@ class Train:
     """Models to train side by side, each with initial weights, trials and noise of its own."""
     experiment: Annotated[Experiment, tyro.conf.arg(name="")] = field(default_factory=Experiment)
     bptt: Annotated[BPTTConfig, tyro.conf.arg(name="")] = field(default_factory=BPTTConfig)
+    computers: Annotated[Computers, tyro.conf.arg(name="")] = field(default_factory=Computers)
 
     def run(self) -> None:
         """Do it."""
+        devices = self.computers.start()
+        if jax.process_index() > 0:
+            self._help(devices)
+            return
         if self.resume is not None:
-            self._go_on(self.resume)
+            self._go_on(self.resume, devices)
             return
         env, params = self.experiment.make()
         policy = self.untrained(env, params)
@@ -94,15 +103,22 @@ class Train:
             prepare_folder(folder, self.overwrite, (*RUN_FILES, *PICTURES))
             checkpoints.remove()
             write_json(folder / CONFIG, as_dict(self))
-            self.complete(folder, policy, env, params, checkpoints)
+            self.complete(folder, policy, env, params, checkpoints, devices)
 
-    def _go_on(self, folder: Path) -> None:
+    def _help(self, devices: Sequence[jax.Device] | None) -> None:
+        """Train with the first process, which does all else."""
+        run = self if self.resume is None else Train.load(self.resume)
+        env, params = run.experiment.make()
+        checkpoints = Checkpoints("of the first process")
+        run.train(run.untrained(env, params), env, params, run.keys()[1], checkpoints, devices)
+
+    def _go_on(self, folder: Path, devices: Sequence[jax.Device] | None) -> None:
         """Complete a run that was stopped."""
         mine, defaults = self._options(), Train()._options()
         others = [
             f"--{name.replace('_', '-')}"
             for name, value in defaults.items()
-            if name not in ("resume", "debug_nans") and mine[name] != value
+            if name not in ("resume", "debug_nans", *COMPUTERS) and mine[name] != value
         ]
         if others:
             raise ValueError(
@@ -118,12 +134,15 @@ class Train:
                 print(f"The run in {folder} is finished; there is nothing to resume.")
                 return
             env, params = run.experiment.make()
-            run.complete(folder, run.untrained(env, params), env, params, checkpoints)
+            run.complete(folder, run.untrained(env, params), env, params, checkpoints, devices)
 
     def _options(self) -> dict[str, Any]:
         """All settings by name, on one level."""
         options = dataclasses.asdict(self)
-        return options.pop("experiment") | options.pop("bptt") | options
+        parts = ("experiment", "bptt", "computers")
+        return {
+            name: value for part in parts for name, value in options.pop(part).items()
+        } | options
 
     def complete(
         self,
@@ -132,6 +151,7 @@ class Train:
         env: ReachEnv,
         params: ReachParams,
         checkpoints: Checkpoints,
+        devices: Sequence[jax.Device] | None,
     ) -> None:
         """Train, or go on with it, then judge, draw and write everything into the folder."""
         started = time.perf_counter()
@@ -139,7 +159,7 @@ class Train:
         fault = None
         try:
             with jax.debug_nans(self.debug_nans):
-                policy, history = self.train(policy, env, params, key_train, checkpoints)
+                policy, history = self.train(policy, env, params, key_train, checkpoints, devices)
         except TrainingError as error:
             policy, history, fault = error.policy, error.history, error
         except Interrupted as stop:
@@ -185,6 +205,7 @@ class Train:
             config = json.loads((folder / CONFIG).read_text())
             config["experiment"] = Experiment(**config["experiment"])
             config["bptt"] = BPTTConfig(**config["bptt"])
+            del config["computers"]
             return cls(**{**config, "out": folder})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{folder} is not a run: {CONFIG} cannot be read ({error})") from error
@@ -220,12 +241,14 @@ class Train:
         params: ReachParams,
         key: PRNGKeyArray,
         checkpoints: Checkpoints,
+        devices: Sequence[jax.Device] | None,
     ) -> tuple[NetworkPolicy, History]:
         """Train one policy, or replicates."""
+        problem = (policy, env, params, self.bptt)
+        shared: dict[str, Any] = {"checkpoints": checkpoints, "devices": devices}
         if self.n_replicates == 1:
-            return train(policy, env, params, self.bptt, key=key, checkpoints=checkpoints)
-        keys = jax.random.split(key, self.n_replicates)
-        return train_replicates(policy, env, params, self.bptt, keys=keys, checkpoints=checkpoints)
+            return train(*problem, key=key, **shared)
+        return train_replicates(*problem, keys=jax.random.split(key, self.n_replicates), **shared)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,13 +20,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from tqdm import tqdm
 
 from agents.debugging import first_failure
+from agents.devices import (
+    REPLICATES,
+    WHOLE,
+    agree,
+    all_processes,
+    any_replicate,
+    is_first_process,
+    make_mesh,
+    mean_over_trials,
+    own_trials,
+    place,
+    share_out,
+    spans_processes,
+    told_by_first_process,
+    unplace,
+)
 from agents.history import History
 from agents.interrupts import Interrupted, Request, requests_to_stop
-from agents.resuming import Checkpoints, Keeper, describe
+from agents.resuming import Checkpoints, Keeper, describe, from_bytes, to_bytes
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks
 from fbx_env.rollout import rollout_trial
 
@@ -48,15 +67,16 @@ class BPTTConfig:
     """Number of updates."""
     batch_size: int = 16
     """Trials in each update."""
-    learning_rate: float = 0.01
-    """Learning rate of Adam at the start; it follows a cosine down to zero at the end."""
-    second_moment_decay: float = 0.95
-    """Decay of Adam's running mean of squared gradients. The first gradients are huge, and the
-    usual 0.999 remembers them for too long: 1.11 times the optimum after training, not 1.04."""
+    learning_rate: float = 0.005
+    """Learning rate at the start; it follows a cosine down to zero at the end. With fewer updates a
+    higher one is better: 0.01 for 1,000."""
     clip_norm: float = 1.0
     """Gradients are scaled down to this global norm where they exceed it."""
     hidden_weight: float = 1e-5
     """Weight of the squared activity of the hidden units in the objective."""
+    rematerialise: bool = False
+    """Whether the backward pass computes each step anew from the state before it, instead of
+    keeping all that happened inside of it: less memory for long trials, and more time."""
     log_step: int = 200
     """Updates between two evaluations on the validation trials, each with a line of output."""
 
@@ -64,11 +84,9 @@ class BPTTConfig:
         for name in ("n_batches", "batch_size", "log_step"):
             checks.whole(name, getattr(self, name), at_least=1, at_most=2**31 - 1)
         checks.number("learning_rate", self.learning_rate, above=0)
-        decay = checks.number("second_moment_decay", self.second_moment_decay, at_least=0)
-        if decay >= 1:
-            raise ValueError(f"second_moment_decay must be less than 1, got {decay}")
         checks.number("clip_norm", self.clip_norm, above=0)
         checks.number("hidden_weight", self.hidden_weight, at_least=0)
+        checks.flag("rematerialise", self.rematerialise)
 
 
 class Problem(NamedTuple):
@@ -79,12 +97,14 @@ class Problem(NamedTuple):
         params: the experiment.
         hidden_weight: weight of the squared activity of the hidden units.
         trainable: a pytree like the policy, with True for the arrays that learn.
+        rematerialise: as of ``BPTTConfig``.
     """
 
     env: ReachEnv
     params: ReachParams
     hidden_weight: float
     trainable: PyTree
+    rematerialise: bool = False
 
 
 class TrainState(NamedTuple):
@@ -131,10 +151,16 @@ def cosine_schedule(config: BPTTConfig) -> Callable[[Any], Any]:
     return optax.cosine_decay_schedule(config.learning_rate, config.n_batches)
 
 
-def adam_with_cosine_decay(config: BPTTConfig) -> optax.GradientTransformation:
-    """The default optimiser: clipping by global norm, then Adam with a cosine schedule."""
-    adam = optax.adam(cosine_schedule(config), b2=config.second_moment_decay)
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
+def default_optimizer(config: BPTTConfig) -> optax.GradientTransformation:
+    """Clipping by global norm, then Muon with a cosine schedule.
+
+    Muon (Jordan and others, 2024, https://kellerjordan.github.io/posts/muon/) moves a matrix of
+    weights by its momentum made orthogonal, and all else as Adam does. After as many updates it is
+    several times closer to the optimum than Adam alone. The first gradients are huge, so both parts
+    forget within tens of updates.
+    """
+    muon = optax.contrib.muon(cosine_schedule(config), beta=0.9, adam_b2=0.95)
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), muon)
 
 
 def select_trainable(policy: Any, where: Callable[[Any], Any] | None) -> PyTree:
@@ -190,16 +216,29 @@ def losses_by_term(trajectory: Trajectory, hidden_weight: float) -> Terms:
 
 
 def objective(
-    policy: Any, problem: Problem, trials: Trial, key: PRNGKeyArray
+    policy: Any, problem: Problem, trials: Trial, keys: PRNGKeyArray
 ) -> tuple[Float[Array, ""], Terms]:
-    """Mean loss of a policy over trials, total and by term; differentiable in everything."""
+    """Mean loss of a policy over trials, total and by term; differentiable in everything.
+
+    Args:
+        policy: one policy.
+        problem: the environment and the experiment.
+        trials: along a leading axis.
+        keys: for noise, one a trial.
+    """
 
     def terms_of_trial(trial: Trial, key: PRNGKeyArray) -> Terms:
         # Summed trial by trial: bringing the trials to the front first would copy every activity.
-        trajectory = rollout_trial(problem.env, problem.params, policy, trial, key)
+        trajectory = rollout_trial(
+            problem.env,
+            problem.params,
+            policy,
+            trial,
+            key,
+            rematerialise=problem.rematerialise,
+        )
         return losses_by_term(trajectory, problem.hidden_weight)
 
-    keys = jax.random.split(key, trials.start.shape[0])
     terms = jax.tree.map(jnp.mean, jax.vmap(terms_of_trial)(trials, keys))
     return sum(terms.values(), start=jnp.zeros(())), terms
 
@@ -209,19 +248,32 @@ def update(
     problem: Problem,
     optimizer: optax.GradientTransformation,
     batch_size: int,
+    mesh: Mesh | None = None,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """Make one update on fresh random trials; report terms and gradient norm.
 
     If the loss or the gradient is not finite, nothing changes but that the state says halted.
+
+    Args:
+        state: before the update.
+        problem: what is trained for.
+        optimizer: of optax.
+        batch_size: number of trials.
+        mesh: of devices over which the trials are shared out, if this runs in ``share_out``.
     """
-    key_trials, key_noise = jax.random.split(jax.random.fold_in(state.key, state.iteration))
-    trials = jax.vmap(problem.params.task.sample)(jax.random.split(key_trials, batch_size))
+    keys = jax.random.split(jax.random.fold_in(state.key, state.iteration))
+    keys_trials, keys_noise = own_trials(
+        tuple(jax.random.split(key, batch_size) for key in keys), mesh
+    )
+    trials = jax.vmap(problem.params.task.sample)(keys_trials)
     learning, fixed = eqx.partition(state.policy, problem.trainable)
 
     def loss(learning: PyTree) -> tuple[Float[Array, ""], Terms]:
-        return objective(eqx.combine(learning, fixed), problem, trials, key_noise)
+        return objective(eqx.combine(learning, fixed), problem, trials, keys_noise)
 
-    (total, terms), gradient = jax.value_and_grad(loss, has_aux=True)(learning)
+    (total, terms), gradient = mean_over_trials(
+        jax.value_and_grad(loss, has_aux=True)(learning), mesh
+    )
     gradient_norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(total) & jnp.isfinite(gradient_norm)
     # What line searches and schedules on plateaus ask for beside the gradient.
@@ -231,7 +283,7 @@ def update(
         learning,
         value=total,
         grad=gradient,
-        value_fn=lambda learning: loss(learning)[0],
+        value_fn=lambda learning: mean_over_trials(loss(learning)[0], mesh),
     )
     updated = TrainState(
         policy=eqx.combine(optax.apply_updates(learning, steps), fixed),
@@ -256,6 +308,7 @@ def update_many(
     batch_size: int,
     length: int,
     n_updates: Int[Array, ""],
+    mesh: Mesh | None = None,
 ) -> tuple[TrainState, dict[str, Float[Array, " length"]]]:
     """Make ``n_updates`` updates in one scan of fixed ``length``, so that it compiles once.
 
@@ -265,7 +318,7 @@ def update_many(
     arrays, structure = eqx.partition(state, eqx.is_array)
 
     def one(arrays: PyTree) -> tuple[PyTree, dict[str, Array]]:
-        state, report = update(eqx.combine(arrays, structure), problem, optimizer, batch_size)
+        state, report = update(eqx.combine(arrays, structure), problem, optimizer, batch_size, mesh)
         return eqx.filter(state, eqx.is_array), report
 
     if state.iteration.ndim:
@@ -274,7 +327,7 @@ def update_many(
     nothing = jax.tree.map(lambda shape: jnp.full(shape.shape, jnp.nan, shape.dtype), shapes)
 
     def one_if_due(arrays: PyTree, index: Int[Array, ""]) -> tuple[PyTree, dict[str, Array]]:
-        due = (index < n_updates) & ~jnp.any(arrays.halted)
+        due = (index < n_updates) & ~any_replicate(arrays.halted, mesh)
         return jax.lax.cond(due, one, lambda arrays: (arrays, nothing), arrays)
 
     arrays, reports = jax.lax.scan(one_if_due, arrays, jnp.arange(length))
@@ -299,6 +352,7 @@ def train(
     where_train: Callable[[Any], Any] | None = None,
     validation_trials: Trial | None = None,
     optimizer: optax.GradientTransformation | None = None,
+    devices: Sequence[jax.Device] | None = None,
     checkpoints: Checkpoints | None = None,
     write: Callable[[str], None] | None = tqdm.write,
 ) -> tuple[Any, History]:
@@ -312,8 +366,11 @@ def train(
         key: for trials and noise.
         where_train: selects what learns, as in ``select_trainable``; the rest stays as it is.
         validation_trials: on which losses are reported; the task's own if not given.
-        optimizer: of optax, instead of clipping by global norm and Adam with cosine decay; the
+        optimizer: of optax, instead of ``default_optimizer``; the
             history then has NaN as learning rate.
+        devices: over which the trials of each batch are shared out, or the replicates where their
+            numbers allow, such as ``jax.devices()``; these may belong to several processes, each of
+            which calls this function. If not given, JAX's default device does all.
         checkpoints: where to keep what is needed to go on after being stopped. A training that is
             stopped and resumed ends with the same bits as one that is not.
         write: what prints a line of text; ``None`` for silence, without progress bar.
@@ -322,7 +379,8 @@ def train(
         The trained policy and the history of its training.
 
     Raises:
-        ValueError: if ``where_train`` selects nothing, or no checkpoint can be used.
+        ValueError: if ``where_train`` selects nothing, the devices cannot share the batch evenly,
+            or no checkpoint can be used.
         TrainingError: if a loss or gradient is not finite; it holds the last good policy.
         Interrupted: with checkpoints, after SIGINT or SIGTERM.
 
@@ -338,11 +396,12 @@ def train(
     _check(env, params, config, trials, optimizer, checkpoints)
     checks.key("key", key)
     trainable = select_trainable(policy, where_train)
-    problem = Problem(env, params, config.hidden_weight, trainable)
+    problem = Problem(env, params, config.hidden_weight, trainable, config.rematerialise)
     key_train, key_validation = jax.random.split(key)
     tools = _optimizer_and_schedule(config, optimizer)
     state = init_state(policy, trainable, tools[0], key_train)
-    return _run(state, problem, config, tools, trials, key_validation, checkpoints, write)
+    mesh = None if devices is None else make_mesh(devices, 1, config.batch_size)
+    return _run(state, problem, config, tools, trials, key_validation, mesh, checkpoints, write)
 
 
 def train_replicates(
@@ -355,6 +414,7 @@ def train_replicates(
     where_train: Callable[[Any], Any] | None = None,
     validation_trials: Trial | None = None,
     optimizer: optax.GradientTransformation | None = None,
+    devices: Sequence[jax.Device] | None = None,
     checkpoints: Checkpoints | None = None,
     write: Callable[[str], None] | None = tqdm.write,
 ) -> tuple[Any, History]:
@@ -386,7 +446,7 @@ def train_replicates(
     _check(env, params, config, trials, optimizer, checkpoints)
     checks.key("keys", keys, n_axes=1)
     trainable = select_trainable(policies, where_train)
-    problem = Problem(env, params, config.hidden_weight, trainable)
+    problem = Problem(env, params, config.hidden_weight, trainable, config.rematerialise)
     tools = _optimizer_and_schedule(config, optimizer)
     n_replicates = len(keys)
     lengths = {leaf.shape[:1] for leaf in jax.tree.leaves(eqx.filter(policies, eqx.is_array))}
@@ -399,7 +459,8 @@ def train_replicates(
     state = eqx.filter_vmap(lambda policy, key: init_state(policy, trainable, tools[0], key))(
         policies, keys_train
     )
-    return _run(state, problem, config, tools, trials, keys_validation, checkpoints, write)
+    mesh = None if devices is None else make_mesh(devices, n_replicates, config.batch_size)
+    return _run(state, problem, config, tools, trials, keys_validation, mesh, checkpoints, write)
 
 
 def _check(
@@ -434,9 +495,9 @@ def _optimizer_and_schedule(
     config: BPTTConfig, optimizer: optax.GradientTransformation | None
 ) -> Tools:
     if optimizer is None:
-        return adam_with_cosine_decay(config), cosine_schedule(config)
+        return default_optimizer(config), cosine_schedule(config)
     checks.instance("optimizer", optimizer, optax.GradientTransformation)
-    theirs = ("learning_rate", "second_moment_decay", "clip_norm")
+    theirs = ("learning_rate", "clip_norm")
     given = [name for name in theirs if getattr(config, name) != getattr(BPTTConfig, name)]
     if given:
         raise ValueError(
@@ -450,7 +511,7 @@ def validation_losses(
     policy: Any, problem: Problem, trials: Trial, key: PRNGKeyArray
 ) -> dict[str, Float[Array, ""]]:
     """Losses of a policy on the validation trials, by term and in total."""
-    total, terms = objective(policy, problem, trials, key)
+    total, terms = objective(policy, problem, trials, jax.random.split(key, len(trials.start)))
     return {**terms, "total": total}
 
 
@@ -461,10 +522,14 @@ def _run(
     tools: Tools,
     trials: Trial,
     key_validation: PRNGKeyArray,
+    mesh: Mesh | None,
     checkpoints: Checkpoints | None,
     write: Callable[[str], None] | None,
 ) -> tuple[Any, History]:
     """Compile, then alternate between stretches of updates and validation, and report."""
+    watching = checkpoints is not None
+    if not is_first_process(mesh):
+        write = checkpoints = None
     say = (lambda _: None) if write is None else write
     columns = (*problem.params.loss.names, "hidden", "total", "gradient_norm")
     are_replicates = state.iteration.ndim > 0
@@ -472,6 +537,8 @@ def _run(
     about = describe((problem.params, problem.trainable, state.key), (state, trials))
     keeper = Keeper(checkpoints, {"config": dataclasses.asdict(config), **about}, say)
     state, history = keeper.restore(state)
+    if spans_processes(mesh):
+        state, history = _as_in_first_process(state, history, keeper.about)
     if len(history) == config.n_batches:
         return state.policy, history
 
@@ -479,9 +546,9 @@ def _run(
     with contextlib.ExitStack() as stack:
         # JAX's own check would stop at the reports of updates that are not due.
         stack.enter_context(jax.debug_nans(False))
-        request = stack.enter_context(requests_to_stop()) if checkpoints else Request()
+        request = stack.enter_context(requests_to_stop()) if watching else Request()
         advance, validate, seconds = _compile(
-            state, problem, config, tools[0], trials, key_validation, say
+            state, problem, config, tools[0], trials, key_validation, mesh, say
         )
         history.compile_seconds += seconds
         learning_rates = np.asarray(tools[1](np.arange(config.n_batches)))
@@ -495,12 +562,13 @@ def _run(
         started = time.perf_counter() - history.train_seconds
         stretch = 1
         while (done := len(history)) < config.n_batches:
-            if request.signal is not None:
-                raise Interrupted(keeper.save(state, history), request.signal)
             due = _next_report(done, config)
             n_updates = keeper.until_due(done, min(due - done, stretch))
+            n_updates, signal = agree(mesh, n_updates, request.signal)
+            if signal is not None:
+                raise Interrupted(keeper.save(state, history), signal)
             before = time.perf_counter()
-            state, reports = advance(state, jnp.asarray(n_updates))
+            state, reports = advance(state, n_updates)
             rows = {name: np.asarray(reports[name])[:n_updates] for name in columns}
             rows["learning_rate"] = learning_rates[done : done + n_updates]
             now = time.perf_counter()
@@ -543,6 +611,27 @@ def _run(
     return state.policy, history
 
 
+def _as_in_first_process(
+    state: TrainState, history: History, about: dict[str, Any]
+) -> tuple[TrainState, History]:
+    """The state and history of the first process, which alone reads checkpoints.
+
+    Raises:
+        ValueError: in all processes, if one was started with another training.
+    """
+    told = told_by_first_process(to_bytes(state, history, about))
+    problem = None
+    try:
+        state, history, _ = from_bytes(told, state, about)
+    except ValueError as error:
+        problem = error
+    if all_processes(problem is None):
+        return state, history
+    if problem is None:
+        raise ValueError("a process was started with another training; its own message tells more")
+    raise ValueError(f"the first process trains something else: {problem}") from problem
+
+
 def _compile(
     state: TrainState,
     problem: Problem,
@@ -550,6 +639,7 @@ def _compile(
     optimizer: optax.GradientTransformation,
     trials: Trial,
     key_validation: PRNGKeyArray,
+    mesh: Mesh | None,
     say: Callable[[str], None],
 ) -> tuple[Callable[..., Any], Callable[..., Any], float]:
     """Compile both steps.
@@ -559,21 +649,27 @@ def _compile(
         can also do without compilation, and how long it took [s].
     """
     judge: Any = validation_losses
+    cut = WHOLE, WHOLE
     if state.iteration.ndim:
         judge = eqx.filter_vmap(judge, in_axes=(eqx.if_array(0), None, None, 0))
+        cut = PartitionSpec(REPLICATES), PartitionSpec(None, REPLICATES)
     length = min(config.log_step, config.n_batches)
+    begin = place((state, problem, optimizer, config.batch_size, length, jnp.asarray(1)), mesh)
+
+    def shared_out(function: Callable[..., Any]) -> Callable[..., Any]:
+        return share_out(function, mesh, (cut[0], *(len(begin) - 1) * (WHOLE,)), cut)
+
     started = time.perf_counter()
-    updates = _compile_for(
-        update_many, state, problem, optimizer, config.batch_size, length, jnp.asarray(1)
-    )
+    updates = _compile_for(partial(update_many, mesh=mesh), *begin, around=shared_out)
     compiled = time.perf_counter()
     say(f"Training step compiled in {compiled - started:.2f} seconds.")
     validation = _compile_for(judge, state.policy, problem, trials, key_validation)
     ended = time.perf_counter()
     say(f"Validation step compiled in {ended - compiled:.2f} seconds.\n")
 
-    def advance(state: TrainState, n_updates: Array) -> Any:
-        return updates(state, problem, optimizer, config.batch_size, length, n_updates)
+    def advance(state: TrainState, n_updates: int) -> Any:
+        placed = place((state, jnp.asarray(n_updates)), mesh)
+        return unplace(updates(placed[0], *begin[1:-1], placed[1]), mesh)
 
     def validate(policy: Any, compiled: bool = True) -> Any:
         return (validation if compiled else judge)(policy, problem, trials, key_validation)
@@ -581,24 +677,33 @@ def _compile(
     return advance, validate, ended - started
 
 
-def _compile_for(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+def _compile_for(
+    function: Callable[..., Any],
+    *arguments: Any,
+    around: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+) -> Callable[..., Any]:
     """Compile a function for arguments like these.
 
     What is jitted is made here, so that JAX's caches forget it when the training has ended;
     ``eqx.filter_jit`` would keep everything that was ever compiled for a function of a module.
+
+    Args:
+        function: to compile.
+        *arguments: pytrees.
+        around: what is done to the function of arrays before it is compiled.
     """
     arrays, fixed = eqx.partition(arguments, eqx.is_array)
     fixed_results = []
 
-    def on_arrays(arrays: Any) -> Any:
+    def on_arrays(*arrays: Any) -> Any:
         results, fixed_result = eqx.partition(function(*eqx.combine(arrays, fixed)), eqx.is_array)
         fixed_results.append(fixed_result)
         return results
 
-    compiled = jax.jit(on_arrays).lower(arrays).compile()
+    compiled = jax.jit(around(on_arrays)).lower(*arrays).compile()
 
     def call(*arguments: Any) -> Any:
-        return eqx.combine(compiled(eqx.filter(arguments, eqx.is_array)), fixed_results[0])
+        return eqx.combine(compiled(*eqx.filter(arguments, eqx.is_array)), fixed_results[0])
 
     return call
 

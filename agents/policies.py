@@ -204,7 +204,7 @@ class GRUPolicy(CellPolicy):
     def update(
         self, inputs: Float[Array, " input"], carry: Float[Array, " hidden"]
     ) -> Float[Array, " hidden"]:
-        cell = self.cell
+        cell: Any = self.cell  # Its type says that it may have no bias, but it has.
         bias = jnp.concatenate([jnp.zeros(2 * cell.hidden_size), cell.bias_n])
         return gated_update(
             cell.weight_ih @ inputs + cell.bias, cell.weight_hh @ carry + bias, carry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,6 +194,7 @@ class TrainingContext:
         key: PRNGKeyArray,
         optimizer: Any = None,
         shared_trials: bool = False,
+        devices: Sequence[jax.Device] | None = None,
         checkpoints: Checkpoints | None = None,
         write: Callable[[str], None] | None = tqdm.write,
         **settings: Any,
@@ -203,10 +204,11 @@ class TrainingContext:
         Args:
             key: for trials and noise. Replicate i is trained as ``train`` would train it alone
                 with ``jax.random.split(key, n_replicates)[i]``.
-            optimizer: of optax, instead of clipping by global norm and Adam with cosine decay; for
+            optimizer: of optax, instead of clipping by global norm and Muon with cosine decay; for
                 clipping, ``optax.chain(optax.clip_by_global_norm(1.0), ...)``.
             shared_trials: whether all replicates see the same trials and noise, those of
                 ``train`` with ``key``.
+            devices: over which trials or replicates are shared out, as of ``agents.train``.
             checkpoints: where to keep what is needed to go on after being stopped.
             write: what prints a line of text; ``None`` for silence.
             **settings: fields of ``BPTTConfig``, such as ``n_batches``, ``batch_size``,
@@ -239,6 +241,7 @@ class TrainingContext:
             "where_train": self.where_train,
             "validation_trials": self.task.validation_trials,
             "optimizer": optimizer,
+            "devices": devices,
             "checkpoints": checkpoints,
             "write": write,
         }

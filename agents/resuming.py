@@ -193,10 +193,14 @@ class Keeper:
 
 
 def write_checkpoint(path: Path, state: State, history: History, about: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint, whole or not at all; arguments as of ``to_bytes``."""
+    write_whole(path, to_bytes(state, history, about))
+
+
+def to_bytes(state: State, history: History, about: dict[str, Any]) -> bytes:
+    """What a checkpoint's file holds.
 
     Args:
-        path: of the file.
         state: any pytree; its arrays are kept.
         history: until now.
         about: what tells this training from others, ready for JSON.
@@ -216,16 +220,29 @@ def write_checkpoint(path: Path, state: State, history: History, about: dict[str
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     content = buffer.getvalue()
     digest = hashlib.sha256(content).hexdigest().encode()
-    write_whole(path, FORMAT + digest + b"\n" + content)
+    return FORMAT + digest + b"\n" + content
 
 
 def read_checkpoint(
     path: Path, state: State, about: dict[str, Any]
 ) -> tuple[State, History, dict[str, str]]:
-    """Read what ``write_checkpoint`` wrote; no code in it is run.
+    """Read what ``write_checkpoint`` wrote.
+
+    Raises:
+        OSError: if the file cannot be opened.
+
+    Other arguments, results and errors are as of ``from_bytes``.
+    """
+    return from_bytes(path.read_bytes(), state, about)
+
+
+def from_bytes(
+    file_content: bytes, state: State, about: dict[str, Any]
+) -> tuple[State, History, dict[str, str]]:
+    """The inverse of ``to_bytes``; no code in the content is run.
 
     Args:
-        path: of the file.
+        file_content: of a checkpoint.
         state: like the one that was written, such as the state before the first update.
         about: what the checkpoint should be about.
 
@@ -233,10 +250,9 @@ def read_checkpoint(
         The state, the history, and the versions with which they were written.
 
     Raises:
-        OSError: if the file cannot be opened.
         ValueError: if it is no checkpoint, damaged, or about another training.
     """
-    header, _, content = path.read_bytes().partition(b"\n")
+    header, _, content = file_content.partition(b"\n")
     if not header.startswith(FORMAT):
         raise ValueError(f"it does not begin with {FORMAT.decode()!r}, as a checkpoint does")
     if header != FORMAT + hashlib.sha256(content).hexdigest().encode():

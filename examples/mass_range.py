@@ -14,7 +14,7 @@ import fbx_env
 from agents import BPTTConfig, GRUPolicy, evaluate
 from agents.bptt import (
     Problem,
-    adam_with_cosine_decay,
+    default_optimizer,
     init_state,
     select_trainable,
     update_many,
@@ -29,7 +29,7 @@ def main() -> None:
 
     env, params = fbx_env.make()
     masses = jnp.array([0.5, 1.0, 2.0, 4.0])
-    optimizer = adam_with_cosine_decay(config)
+    optimizer = default_optimizer(config)
 
     def train_for(mass: jax.Array, key: jax.Array) -> tuple[GRUPolicy, jax.Array]:
         """A whole training run, as a pure function of the mass and a key."""

@@ -136,9 +136,23 @@ def _rollout(
 
 
 def rollout_trial(
-    env: ReachEnv, params: ReachParams, policy: Policy, trial: Trial, key: PRNGKeyArray
+    env: ReachEnv,
+    params: ReachParams,
+    policy: Policy,
+    trial: Trial,
+    key: PRNGKeyArray,
+    *,
+    rematerialise: bool = False,
 ) -> Trajectory:
     """``rollout`` of a single trial, without compilation of its own: for use inside ``jit``.
+
+    Args:
+        env, params, policy, trial, key: as of ``rollout``.
+        rematerialise: whether a backward pass computes each step anew from the state before it,
+            instead of keeping all that happened inside of it: less memory, more time.
+
+    Returns:
+        The trajectory.
 
     Raises:
         ValueError: if the policy does not turn an observation into a command.
@@ -166,6 +180,9 @@ def rollout_trial(
         return (next_obs, state, carry), record
 
     loop = (obs, state, policy.initial_carry())
+    if rematerialise:
+        # Within a scan, nothing else could be merged with what is computed anew.
+        step = jax.checkpoint(step, prevent_cse=False)
     _, steps = jax.lax.scan(step, loop, length=params.max_steps_in_episode)
     start = effector(state.plant)
     steps["pos"] = jnp.concatenate([start.pos[None], steps["pos"]])

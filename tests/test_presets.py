@@ -259,7 +259,7 @@ def test_mistakes_in_training_and_evaluation_are_named(context, replicates, key)
         context.train(batches=3, key=key)
     with pytest.raises(TypeError, match=re.escape("set it with task.with_weights(hidden=...)")):
         context.train(hidden_weight=0.0, key=key)
-    for setting in ("learning_rate", "clip_norm", "second_moment_decay"):
+    for setting in ("learning_rate", "clip_norm"):
         with pytest.raises(ValueError, match=f"{setting} belong to the default optimizer"):
             context.train(**{setting: 0.1}, optimizer=optax.sgd(0.1), key=key)
     with pytest.raises(TypeError, match="optimizer must be a GradientTransformation"):

@@ -111,10 +111,12 @@ def test_gradients_agree_with_central_differences(trained, key, double_precision
         Trial(start=trained.arrays["rand_start"], goal=trained.arrays["rand_goal"]),
     )
 
+    noise_keys = jax.random.split(key, len(trials.start))
+
     @eqx.filter_jit
     def loss(policy, mass, dt):
         changed = params.replace(plant=params.plant.replace(mass=mass), dt=dt)
-        return objective(policy, Problem(env, changed, 1e-5, None), trials, key)[0]
+        return objective(policy, Problem(env, changed, 1e-5, None), trials, noise_keys)[0]
 
     commands = Replay(jax.random.normal(key, (40, 2), float))
     for policy in (trained.policy(), commands):

@@ -1,0 +1,189 @@
+"""Training on several devices and in several processes: the same losses, and who does what."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from agents import GRUPolicy, load_model, train
+from agents.devices import Computers, make_mesh
+from fbx_env import make
+
+SMALL = ["--n-batches", "8", "--batch-size", "6", "--log-step", "4", "--hidden-size", "7"]
+
+ON_TWO_DEVICES = """
+import json, jax
+jax.config.update("jax_num_cpu_devices", 2)
+import equinox as eqx
+from agents import BPTTConfig, GRUPolicy, TrainingError, train, train_replicates
+from fbx_env import make
+
+env, params = make(max_steps_in_episode=20, sensory_delay=2, motor_noise=0.1, sensory_noise=0.01)
+config = BPTTConfig(n_batches=5, batch_size=6, log_step=2)
+key = jax.random.key(3)
+single = GRUPolicy(8, 2, 7, key=key)
+found = {}
+
+def note(name, history):
+    columns = ("training_total", "validation_total", "gradient_norm")
+    found.setdefault(name, []).append({column: history[column].tolist() for column in columns})
+
+for devices in (None, jax.devices()):
+    note("single", train(single, env, params, config, key=key, devices=devices, write=None)[1])
+    for n_replicates in (2, 3):
+        keys = jax.random.split(key, n_replicates)
+        group = eqx.filter_vmap(lambda key: GRUPolicy(8, 2, 7, key=key))(keys)
+        _, history = train_replicates(
+            group, env, params, config, keys=keys, devices=devices, write=None
+        )
+        note(f"{n_replicates} replicates", history)
+    keys = jax.random.split(key, 2)
+    group = eqx.filter_vmap(lambda key: GRUPolicy(8, 2, 7, key=key))(keys)
+    broken = eqx.tree_at(lambda p: p.readout.bias, group, group.readout.bias.at[1].set(1e30))
+    try:
+        train_replicates(broken, env, params, config, keys=keys, devices=devices, write=None)
+    except TrainingError as error:
+        found.setdefault("fault", []).append(str(error))
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def on_two_devices():
+    done = subprocess.run(
+        [sys.executable, "-c", ON_TWO_DEVICES], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("what", ["single", "2 replicates", "3 replicates"])
+def test_two_devices_find_the_losses_of_one(on_two_devices, what):
+    one, two = on_two_devices[what]
+    for column, values in one.items():
+        np.testing.assert_allclose(two[column], values, rtol=1e-3, err_msg=column)
+
+
+def test_a_fault_on_one_device_stops_both(on_two_devices):
+    one, two = on_two_devices["fault"]
+    assert "of replicate 1 is not finite" in one
+    assert two == one
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        return listener.getsockname()[1]
+
+
+def start_both(*arguments, each=((), ())):
+    """Two processes of one training, each with one device and with arguments of its own."""
+    address = f"localhost:{free_port()}"
+    command = [sys.executable, "-m", "agents", "train", "--coordinator", address]
+    return [
+        subprocess.Popen(
+            [*command, "--n-processes", "2", "--process", str(process), *arguments, *each[process]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for process in range(2)
+    ]
+
+
+def losses_of(folder):
+    return pd.read_csv(folder / "history.csv").drop(columns="seconds")
+
+
+def test_two_processes_train_as_one_and_the_first_one_reports(tmp_path):
+    both = start_both(*SMALL, "--out", str(tmp_path / "two"))
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert "times the optimum" in outputs[0][0]
+    assert "optimum" not in outputs[1][0]
+    command = [sys.executable, "-m", "agents", "train", *SMALL, "--out", str(tmp_path / "one")]
+    subprocess.run(command, check=True, capture_output=True)
+    pd.testing.assert_frame_equal(
+        losses_of(tmp_path / "two"), losses_of(tmp_path / "one"), rtol=1e-3
+    )
+
+
+def test_either_process_can_be_stopped_and_both_resume(tmp_path):
+    """The signal reaches the second process; the first one keeps the state."""
+    settings = ["--n-batches", "3000", "--batch-size", "2", "--n-steps", "10", "--log-step", "1000"]
+    folder = tmp_path / "stopped"
+    both = start_both(*settings, "--out", str(folder))
+    # Both have found each other and compiled when the first one counts updates.
+    shown = ""
+    deadline = time.monotonic() + 200
+    while not re.search(r"Training iteration:\s+[1-9]", shown) and time.monotonic() < deadline:
+        shown += both[0].stderr.read(1)
+    both[1].send_signal(signal.SIGTERM)
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [128 + signal.SIGTERM] * 2, outputs
+    assert f"go on with: python -m agents train --resume {folder}" in outputs[0][1]
+    both = start_both("--resume", str(folder))
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    both = start_both(*settings, "--out", str(tmp_path / "whole"))
+    for process in both:
+        process.communicate(timeout=300)
+    pd.testing.assert_frame_equal(losses_of(folder), losses_of(tmp_path / "whole"))
+    for one, other in zip(
+        jax.tree.leaves(load_model(folder)[0]),
+        jax.tree.leaves(load_model(tmp_path / "whole")[0]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_processes_with_different_trainings_are_refused(tmp_path):
+    seeds = (["--seed", "0"], ["--seed", "5"])
+    both = start_both(*SMALL, "--out", str(tmp_path / "run"), each=seeds)
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [2, 2], outputs
+    assert "a process was started with another training" in outputs[0][1]
+    assert "the first process trains something else" in outputs[1][1]
+
+
+def test_devices_share_replicates_before_trials():
+    device = jax.devices()[0]
+    assert make_mesh([device], 5, 3).devices.shape == (1, 1)
+
+
+@pytest.mark.parametrize("devices", [[], ["cpu"], [None]])
+def test_devices_must_be_devices(devices):
+    with pytest.raises(TypeError, match="devices must be JAX devices such as jax.devices()"):
+        make_mesh(devices, 1, 4)
+
+
+def test_a_batch_must_be_shared_evenly(key):
+    env, params = make(max_steps_in_episode=2)
+    devices = [jax.devices()[0]] * 3
+    with pytest.raises(ValueError, match="batch_size must be a multiple of 3.*got 16"):
+        train(GRUPolicy(8, 2, 3, key=key), env, params, key=key, devices=devices, write=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"devices": 0}, "devices must be at least 1, got 0"),
+        ({"coordinator": "here"}, "coordinator must be auto or host:port, got 'here'"),
+        ({"coordinator": "here:1"}, "n_processes and process must be given"),
+        (
+            {"coordinator": "here:1", "n_processes": 2, "process": 2},
+            "process must be at most 1, got 2",
+        ),
+        ({"n_processes": 2}, "go with a coordinator"),
+    ],
+)
+def test_computers_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Computers(**options)
