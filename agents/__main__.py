@@ -20,6 +20,7 @@ import matplotlib
 import tyro
 from jaxtyping import PRNGKeyArray
 
+from agents.benchmark_command import Benchmark
 from agents.bptt import BPTTConfig, TrainingError, train, train_replicates
 from agents.checkpoints import load_model, save_model
 from agents.compare_command import Compare
@@ -374,6 +375,7 @@ COMMANDS: dict[str, Any] = {
     "plot": Plot,
     "sb3": SB3Command,
     "compare": Compare,
+    "benchmark": Benchmark,
 }
 
 

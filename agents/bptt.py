@@ -547,7 +547,7 @@ def _run(
         # JAX's own check would stop at the reports of updates that are not due.
         stack.enter_context(jax.debug_nans(False))
         request = stack.enter_context(requests_to_stop()) if watching else Request()
-        advance, validate, seconds = _compile(
+        advance, validate, seconds = compile_training(
             state, problem, config, tools[0], trials, key_validation, mesh, say
         )
         history.compile_seconds += seconds
@@ -632,7 +632,7 @@ def _as_in_first_process(
     raise ValueError(f"the first process trains something else: {problem}") from problem
 
 
-def _compile(
+def compile_training(
     state: TrainState,
     problem: Problem,
     config: BPTTConfig,

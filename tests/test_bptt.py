@@ -90,9 +90,9 @@ def test_gradients_beyond_the_limit_count_as_if_at_it():
     optimizer = default_optimizer(BPTTConfig(clip_norm=1.0))
 
     def second_step(first, second):
-        state = optimizer.init(jnp.zeros(2))
-        _, state = optimizer.update(jnp.array(first), state)
-        return optimizer.update(jnp.array(second), state)[0]
+        weights = jnp.zeros(2)
+        _, state = optimizer.update(jnp.array(first), optimizer.init(weights), weights)
+        return optimizer.update(jnp.array(second), state, weights)[0]
 
     small = [0.3, -0.2]
     at_limit = second_step([0.6, 0.8], small)
@@ -145,7 +145,7 @@ def test_history_has_every_term_and_validation_at_intervals(experiment, policy, 
     np.testing.assert_allclose(parts, history["training_total"], rtol=1e-5)
     seen = np.flatnonzero(np.isfinite(history["validation_total"]))
     assert seen.tolist() == [0, 5, 10, 11]
-    schedule = optax.cosine_decay_schedule(0.01, 12)
+    schedule = optax.cosine_decay_schedule(SMALL.learning_rate, 12)
     np.testing.assert_allclose(history["learning_rate"], schedule(np.arange(12)), rtol=1e-5)
     assert (history["gradient_norm"] > 0).all()
 

@@ -1,0 +1,145 @@
+"""The command ``python -m agents benchmark``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from agents import benchmark
+from agents.benchmark import Curve, Row, Work
+from agents.devices import Computers
+from agents.files import locked, replacing, write_whole
+from agents.runs import versions, write_json
+from fbx_env import checks
+from fbx_env.colors import PALETTE
+from fbx_env.plot import style
+
+Part = Literal[
+    "quality", "training", "environments", "gymnasium", "sb3", "import", "memory", "growth"
+]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Measure how fast training and environments are on this machine, beside others.
+
+    Every figure is a median of turns, taken in one process beside what it is compared with. Writes
+    benchmark.md, benchmark.json, and growth.png. All parts take about ten minutes on two cores.
+    """
+
+    out: Path = Path("runs/benchmark")
+    """Folder of the results; those of an earlier benchmark in it are replaced."""
+    parts: tuple[Part, ...] = (
+        *("quality", "training", "environments", "gymnasium", "sb3"),
+        *("import", "memory", "growth"),
+    )
+    """What to measure: seconds to a given quality, updates, environments in gymnax and in
+    Gymnasium, Stable-Baselines3 (which needs the extra sb3), import, memory of long trials, and how
+    the time of an update grows."""
+    repeats: int = 7
+    """Turns of which the median is taken."""
+    devices: int | None = None
+    """Devices that share out an update; if not given, all that share 250 trials evenly. On a CPU
+    these are cores."""
+
+    def run(self) -> None:
+        """Do it."""
+        checks.whole("repeats", self.repeats, at_least=1)
+        n_devices = self._count_devices()
+        shared = Computers(devices=n_devices).start()
+        measure = {
+            "quality": benchmark.training_to_quality,
+            "training": lambda: benchmark.training_speed(shared, self.repeats),
+            "environments": lambda: benchmark.environment_speed(self.repeats),
+            "gymnasium": lambda: benchmark.gymnasium_speed(self.repeats),
+            "sb3": lambda: benchmark.sb3_speed(self.repeats),
+            "import": lambda: benchmark.import_seconds(self.repeats),
+            "memory": benchmark.peak_memory,
+        }
+        self.out.mkdir(parents=True, exist_ok=True)
+        with locked(self.out):
+            started = time.perf_counter()
+            rows, curves = [], []
+            # What is measured from cold comes first, whatever order the parts are given in.
+            for part in sorted(set(self.parts), key=[*measure, "growth"].index):
+                print(f"Measuring: {part}.", flush=True)
+                if part == "growth":
+                    curves = list(benchmark.growth(shared, self.repeats))
+                else:
+                    rows += measure[part]()
+            self._write(rows, curves, benchmark.device_words(shared), time.perf_counter() - started)
+
+    def _count_devices(self) -> int:
+        if self.devices is not None:
+            return checks.whole("devices", self.devices, at_least=1)
+        available = os.cpu_count() or 1
+        if jax.default_backend() != "cpu":
+            available = jax.local_device_count()
+        return max(n for n in range(1, available + 1) if Work().batch_size % n == 0)
+
+    def _write(
+        self, rows: Sequence[Row], curves: Sequence[Curve], machine: str, seconds: float
+    ) -> None:
+        text = as_markdown(rows)
+        write_whole(self.out / "benchmark.md", f"{machine}\n\n{text}\n")
+        write_json(
+            self.out / "benchmark.json",
+            {
+                "machine": machine,
+                "rows": [row._asdict() for row in rows],
+                "growth": [curve._asdict() for curve in curves],
+                "wall_clock_seconds": seconds,
+                "versions": versions(),
+            },
+        )
+        if curves:
+            figure = draw_growth(curves)
+            with replacing(self.out / "growth.png") as temporary:
+                figure.savefig(temporary, dpi=110)
+            plt.close(figure)
+        print(f"\n{machine}\n\n{text}\n\nThe benchmark is in {self.out}.")
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The figures as a table in Markdown, with columns that also line up in a terminal."""
+    cells = [("what", "figure", "ratio", "of what")]
+    for row in rows:
+        ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
+        cells.append((row.what, f"{row.value:.3g} {row.unit}", ratio, row.beside))
+    widths = [max(len(line[column]) for line in cells) for column in range(4)]
+    lines = [
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
+        for line in cells
+    ]
+    return "\n".join(
+        [lines[0], "| " + " | ".join("-" * width for width in widths) + " |", *lines[1:]]
+    )
+
+
+def draw_growth(curves: Sequence[Curve]) -> Figure:
+    """How the time of an update grows with each quantity, beside growth in proportion."""
+    figure, axes = style.new_axes(1, len(curves), (2.5 * len(curves) + 0.6, 2.9), sharey=True)
+    for ax, curve in zip(axes, curves, strict=True):
+        milliseconds = 1e3 * np.array(curve.seconds)
+        values = np.array(curve.values)
+        power = -1 if curve.quantity == "devices" else 1
+        in_proportion = milliseconds[0] * (values / values[0]) ** power
+        ax.plot(values, in_proportion, color=style.GUIDE, ls="--", lw=1.2, label="in proportion")
+        ax.plot(values, milliseconds, "o-", color=PALETTE[0], label="measured")
+        style.tidy(ax, xscale="log", yscale="log", xlabel=curve.quantity.capitalize())
+        ax.set_xticks(values, [f"{value:,}" for value in values])
+        ax.minorticks_off()
+    axes[0].set_ylabel("Time of an update [ms]")
+    style.legend_beside(axes[-1])
+    return figure
