@@ -183,10 +183,9 @@ def test_colours_are_those_of_the_direction_in_every_figure(batch, key):
 def test_the_key_shows_each_direction_or_the_whole_circle(n_directions, n_rays, trained, key):
     env, params = trained.params()
     trials = params.task.validation_trials(n_directions=n_directions)
-    figure, _ = plot.effector_trajectories(rollout(env, params, trained.policy(), trials, key))
-    insets = [inset for ax in figure.axes for inset in ax.child_axes]
-    keys = [inset for inset in insets if inset.get_label() == "direction key"]
-    assert [len(ax.collections[0].get_segments()) for ax in keys] == [n_rays]
+    _, ax = plot.speed_profiles(rollout(env, params, trained.policy(), trials, key))
+    (direction_key,) = ax.child_axes
+    assert len(direction_key.collections[0].get_segments()) == n_rays
 
 
 def test_trials_are_coloured_by_direction_wherever_they_start(trained, key):
