@@ -161,12 +161,12 @@ class History:
         try:
             with checks.path("path", path).open(newline="") as file:
                 names, *rows = list(csv.reader(file)) or [[]]
+            if "iteration" not in names:
+                raise ValueError("it has no column 'iteration'")
             values = np.array([[float(cell or "nan") for cell in row] for row in rows])
             values = values.reshape(-1, len(names))
         except (OSError, ValueError, csv.Error) as error:
             raise ValueError(f"{path} is not a training history: {error}") from error
-        if "iteration" not in names:
-            raise ValueError(f"{path} is not a training history: it has no column 'iteration'")
         replicates: dict[str, list[np.ndarray]] = {}
         for name, column in zip(names, values.T, strict=True):
             replicates.setdefault(name.partition("/")[0], []).append(column)

@@ -82,7 +82,11 @@ def test_mistakes_are_named(history, tmp_path):
     with pytest.raises(KeyError, match="no column 'loss'; there are iteration, training_position"):
         history["loss"]
     path = tmp_path / "history.csv"
-    for content in ("a,b\n1,2\n", "", "iteration,seconds\n1,x\n", "iteration,seconds\n1\n2,3\n"):
+    for content in ("a,b\n1,2\n", ""):
+        path.write_text(content)
+        with pytest.raises(ValueError, match="is not a training history: it has no column 'itera"):
+            History.load(path)
+    for content in ("iteration,seconds\n1,x\n", "iteration,seconds\n1\n2,3\n"):
         path.write_text(content)
         with pytest.raises(ValueError, match=f"{path} is not a training history: "):
             History.load(path)
