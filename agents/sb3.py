@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,7 +237,7 @@ def train_sb3(
 
     Raises:
         ValueError: if there is nothing to resume, or the run has had its steps.
-        TrainingError: if the loss or a weight is not finite; the best model is in the folder.
+        TrainingError: if the loss or the actions are not finite; the best model is in the folder.
         Interrupted: if it was asked to stop by a signal; it can be resumed.
 
     Example:
@@ -269,10 +270,11 @@ def train_sb3(
             with evaluation.bar:
                 learner.learn(steps_left, callback=evaluation, reset_num_timesteps=not resume)
     except ValueError as error:
-        # The distributions of torch refuse what a learner with such weights proposes.
-        if all(torch.isfinite(weight).all() for weight in learner.policy.parameters()):
+        # The distributions of torch refuse what a learner proposes whose weights have exploded.
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if not frame.f_globals["__name__"].startswith("torch.distributions"):
             raise
-        raise evaluation.fault("a weight of the learner") from error
+        raise evaluation.fault("the learner's actions have no finite mean and spread") from error
     finally:
         torch.set_num_threads(n_threads)
         env.close()
@@ -375,19 +377,18 @@ class Evaluation(BaseCallback):
         self.say(f"{steps:,} steps:\n    loss on random trials: {loss:.2e}\n")
         self.bar.set_postfix_str(f"loss {loss:.2e}", refresh=False)
         if not np.isfinite(loss):
-            raise self.fault("the loss")
+            raise self.fault("the loss is not finite")
         if loss < best:
             save_model(self.folder, policy, self.params)
             _save(self.model, self.folder, BEST)
         _save(self.model, self.folder, LAST)
 
     def fault(self, what: str) -> TrainingError:
-        """What to raise when a number is not finite."""
+        """What to raise when numbers have exploded, as ``what`` says."""
         is_kept = np.isfinite(self.environment_loss()).any()
         kept = "the best model before is kept" if is_kept else "no model was good, and none is kept"
         return TrainingError(
-            f"training stopped after {self.model.num_timesteps:,} steps: {what} is not finite; "
-            f"{kept}",
+            f"training stopped after {self.model.num_timesteps:,} steps: {what}; {kept}",
             actor_policy(self.model),
             self.history,
         )
