@@ -9,14 +9,16 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGINT
 from typing import Annotated, Any, Literal
 
 import equinox as eqx
 import jax
 import matplotlib
+import numpy as np
 import tyro
 from jaxtyping import PRNGKeyArray
 
@@ -96,9 +98,11 @@ class Train:
             self._go_on(self.resume, devices)
             return
         env, params = self.experiment.make()
-        policy = self.untrained(env, params)
+        # Wait for it: if it is too large for the memory, nothing should have been written.
+        policy = jax.block_until_ready(self.untrained(env, params))
         folder = self.out or Path("runs") / f"{self.hidden_type}-seed{self.seed}"
-        checkpoints = Checkpoints(folder, every_seconds=self.checkpoint_seconds)
+        every_seconds = checks.number("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
+        checkpoints = Checkpoints(folder, every_seconds=every_seconds)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             prepare_folder(folder, self.overwrite, (*RUN_FILES, *PICTURES))
@@ -155,6 +159,18 @@ class Train:
         devices: Sequence[jax.Device] | None,
     ) -> None:
         """Train, or go on with it, then judge, draw and write everything into the folder."""
+        with telling_how_to_go_on(folder):
+            self._complete(folder, policy, env, params, checkpoints, devices)
+
+    def _complete(
+        self,
+        folder: Path,
+        policy: NetworkPolicy,
+        env: ReachEnv,
+        params: ReachParams,
+        checkpoints: Checkpoints,
+        devices: Sequence[jax.Device] | None,
+    ) -> None:
         started = time.perf_counter()
         key_train, key_evaluate = self.keys()[1:]
         fault = None
@@ -163,11 +179,6 @@ class Train:
                 policy, history = self.train(policy, env, params, key_train, checkpoints, devices)
         except TrainingError as error:
             policy, history, fault = error.policy, error.history, error
-        except Interrupted as stop:
-            raise Interrupted(
-                f"{stop}; go on with: python -m agents train --resume {shlex.quote(str(folder))}",
-                stop.signal,
-            ) from stop
         history.save(folder / "history.csv")
         save_model(folder, policy, params)
         metrics, trajectory = judge(
@@ -204,6 +215,8 @@ class Train:
         """
         try:
             config = json.loads((folder / CONFIG).read_text())
+            if "learner" in config:
+                raise ValueError(f"it is a run of sb3 {config['learner']}")
             config["experiment"] = Experiment(**config["experiment"])
             config["bptt"] = BPTTConfig(**config["bptt"])
             del config["computers"]
@@ -319,6 +332,10 @@ class Plot:
         trials = params.task.validation_trials(self.grid_n, n_directions)
         env = ReachEnv()
         trajectory = rollout(env, params, policy, trials, key_rollout)
+        if not np.isfinite(trajectory.pos).all() or not np.isfinite(trajectory.activity).all():
+            raise ValueError(
+                f"the model in {self.run_folder} cannot be drawn: its trials are not finite"
+            )
         before = None
         if untrained is not None:
             before = rollout(env, params, untrained, trials, key_rollout)
@@ -332,6 +349,20 @@ class Plot:
             key=key_pictures,
         )
         print(f"Drawn into {self.run_folder}: {', '.join(names)}.")
+
+
+@contextlib.contextmanager
+def telling_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Add to what interrupts a run, and to files that cannot be written, how to go on with it."""
+    again = f"go on with: python -m agents train --resume {shlex.quote(str(folder))}"
+    try:
+        yield
+    except Interrupted as stop:
+        raise Interrupted(f"{stop}; {again}", stop.signal) from stop
+    except KeyboardInterrupt as stop:
+        raise Interrupted(f"in the middle of its work; {again}", SIGINT) from stop
+    except OSError as error:
+        raise OSError(f"{error}; when that is mended, {again}") from error
 
 
 def training_of(folder: Path) -> Train | None:
@@ -428,6 +459,9 @@ def main(arguments: list[str] | None = None) -> None:
     except Interrupted as stop:
         print(f"stopped: {stop}", file=sys.stderr)
         raise SystemExit(128 + stop.signal) from None
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        raise SystemExit(128 + SIGINT) from None
 
 
 if __name__ == "__main__":

@@ -81,12 +81,18 @@ class BPTTConfig:
     """Updates between two evaluations on the validation trials, each with a line of output."""
 
     def __post_init__(self) -> None:
-        for name in ("n_batches", "batch_size", "log_step"):
+        whole, real = ("n_batches", "batch_size", "log_step"), ("learning_rate", "clip_norm")
+        for name in whole:
             checks.whole(name, getattr(self, name), at_least=1, at_most=2**31 - 1)
-        checks.number("learning_rate", self.learning_rate, above=0)
-        checks.number("clip_norm", self.clip_norm, above=0)
+        for name in real:
+            checks.number(name, getattr(self, name), above=0)
         checks.number("hidden_weight", self.hidden_weight, at_least=0)
         checks.flag("rematerialise", self.rematerialise)
+        # Numbers of NumPy and JAX become Python's, which JSON knows and jit takes as constants.
+        for name in (*real, "hidden_weight"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        for name in whole:
+            object.__setattr__(self, name, int(getattr(self, name)))
 
 
 class Problem(NamedTuple):
@@ -572,7 +578,8 @@ def _run(
             rows = {name: np.asarray(reports[name])[:n_updates] for name in columns}
             rows["learning_rate"] = learning_rates[done : done + n_updates]
             now = time.perf_counter()
-            stretch = max(1, int(STRETCH_SECONDS * n_updates / (now - before)))
+            # A clock may stand still, or jump.
+            stretch = max(1, int(STRETCH_SECONDS * n_updates / max(now - before, 1e-6)))
             history.train_seconds = seconds = now - started
             if np.any(state.halted):
                 history.extend(_until_fault(rows), seconds)

@@ -39,15 +39,19 @@ def save_model(
         params: the experiment it was trained in.
 
     Raises:
-        TypeError: if the policy is of another class.
+        TypeError: if the policy is of another class, or its arrays are of a type that NumPy's files
+            do not hold, such as bfloat16.
     """
-    folder = Path(folder)
+    folder = checks.path("folder", folder)
     checks.instance("params", params, ReachParams)
     described = {"policy": _describe_policy(policy), "params": _describe_component(params)}
     arrays = {
         jax.tree_util.keystr(path): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(policy, eqx.is_array))
     }
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise TypeError(f"{name} must be float16, 32 or 64 to be saved, got {array.dtype}")
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
     write_whole(folder / ARRAYS, content.getvalue())
@@ -71,7 +75,7 @@ def load_model(folder: Path | str) -> tuple[Any, ReachParams]:
     Example:
         >>> policy, params = load_model("runs/gru-seed0")
     """
-    folder = Path(folder)
+    folder = checks.path("folder", folder)
     if not (folder / DESCRIPTION).is_file() or not (folder / ARRAYS).is_file():
         raise ValueError(f"{folder} is not a run: it holds no {DESCRIPTION} and {ARRAYS}")
     try:

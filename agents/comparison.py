@@ -25,6 +25,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from agents.bptt import losses_by_term
 from agents.checkpoints import load_model
 from agents.evaluation import evaluate, random_trials
+from agents.files import replacing
 from agents.history import History
 from agents.lqr import OptimalPolicy, optimal_loss
 from agents.runs import Experiment, key_from
@@ -305,7 +306,7 @@ def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """The table for programs, with every digit."""
     columns = _columns(rows)
-    with path.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

@@ -90,7 +90,8 @@ class History:
         Raises:
             ValueError: if rows are of different lengths, or there is no total.
         """
-        if len({np.shape(values)[:1] for values in rows.values()}) != 1 or "total" not in rows:
+        lengths = {np.shape(values)[:1] for values in rows.values()}
+        if len(lengths) != 1 or () in lengths or "total" not in rows:
             shapes = ", ".join(f"{name} {np.shape(values)}" for name, values in rows.items())
             raise ValueError(f"rows must have a total, and all one entry an update, got {shapes}")
         n_updates = len(rows["total"])
@@ -143,7 +144,7 @@ class History:
 
     def save(self, path: Path | str) -> None:
         """Write the table as a CSV file, whole or not at all; cells without a value are empty."""
-        table = self.table()
+        table, path = self.table(), checks.path("path", path)
         with replacing(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(table)
@@ -158,14 +159,14 @@ class History:
             ValueError: if the file is not such a file.
         """
         try:
-            with Path(path).open(newline="") as file:
+            with checks.path("path", path).open(newline="") as file:
                 names, *rows = list(csv.reader(file)) or [[]]
+            if "iteration" not in names:
+                raise ValueError("it has no column 'iteration'")
             values = np.array([[float(cell or "nan") for cell in row] for row in rows])
             values = values.reshape(-1, len(names))
         except (OSError, ValueError, csv.Error) as error:
             raise ValueError(f"{path} is not a training history: {error}") from error
-        if "iteration" not in names:
-            raise ValueError(f"{path} is not a training history: it has no column 'iteration'")
         replicates: dict[str, list[np.ndarray]] = {}
         for name, column in zip(names, values.T, strict=True):
             replicates.setdefault(name.partition("/")[0], []).append(column)

@@ -40,7 +40,8 @@ class Request:
 def requests_to_stop() -> Iterator[Request]:
     """Note the first SIGINT or SIGTERM instead of dying of it; a second one acts as always.
 
-    Signals only reach the main thread; elsewhere, nothing is ever noted.
+    Signals only reach the main thread; elsewhere, nothing is ever noted. Nor are signals that the
+    process ignores.
     """
     request = Request()
     if threading.current_thread() is not threading.main_thread():
@@ -51,7 +52,15 @@ def requests_to_stop() -> Iterator[Request]:
         request.signal = number
         restore()
 
-    before = {number: signal.signal(number, note) for number in WATCHED}
+    # What is ignored, as Ctrl-C by a script's background jobs, stays ignored.
+    handlers = {number: signal.getsignal(number) for number in WATCHED}
+    before = {
+        number: handler
+        for number, handler in handlers.items()
+        if handler not in (signal.SIG_IGN, None)
+    }
+    for number in before:
+        signal.signal(number, note)
 
     def restore() -> None:
         for number, handler in before.items():

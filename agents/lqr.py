@@ -32,6 +32,11 @@ LIMIT_IN_STDS = 6.0
 """A force limit counts as out of reach if it is this many standard deviations of the command away
 from its mean at every step: noise then takes a command past it less than once in 10^8 times."""
 
+TOO_LARGE = (
+    "the optimum cannot be computed in float64: numbers grow past all bounds; dt * damping / mass, "
+    "or the distances, are far too large"
+)
+
 Carry = tuple[Int[Array, ""], Float[Array, "state 2"]]
 
 
@@ -157,6 +162,7 @@ class OptimalPolicy(eqx.Module):
     task's distribution is uniform, so that the policy is then optimal, over trials drawn from the
     task, among those whose commands are linear in what was sensed; ``expected_loss`` is what it
     gets. It knows nothing of the force limit, which only trials that ask for little force respect.
+    In trials of more steps than its own it commands NaN past them.
 
     Args:
         params: the experiment, as for ``optimal_loss``.
@@ -181,9 +187,12 @@ class OptimalPolicy(eqx.Module):
     def __init__(self, params: ReachParams, start: Float[Array, "2"] | None = None) -> None:
         problem = linear_quadratic(params)
         mean, variance = _belief(params, start)
-        self.regulator_gains = jnp.asarray(regulator_gains(problem), float)
-        gains = [filter_gains(problem, axis_variance) for axis_variance in variance]
-        self.filter_gains = jnp.asarray(np.stack(gains, axis=1), float)
+        with np.errstate(over="ignore", invalid="ignore"):
+            regulator = regulator_gains(problem)
+            kalman = np.stack([filter_gains(problem, each) for each in variance], axis=1)
+        _check_is_finite(regulator, kalman)
+        self.regulator_gains = jnp.asarray(regulator, float)
+        self.filter_gains = jnp.asarray(kalman, float)
         self.transition = jnp.asarray(problem.transition, float)
         self.command_input = jnp.asarray(problem.command_input, float)
         self.sensing = jnp.asarray(problem.sensing, float)
@@ -196,9 +205,11 @@ class OptimalPolicy(eqx.Module):
         step, predicted = carry
         goal, sensed = obs[:2], obs[4:8].reshape(2, 2)
         surprise = sensed - self.sensing @ predicted
-        gains = self.filter_gains[step]
+        # Past the last step there are no gains, and the command is not a number.
+        gains = self.filter_gains.at[step].get(mode="fill")
         estimate = predicted + jnp.einsum("asi,ia->sa", gains, surprise)
-        command = -self.regulator_gains[step] @ estimate.at[0].add(-goal)
+        regulator = self.regulator_gains.at[step].get(mode="fill")
+        command = -regulator @ estimate.at[0].add(-goal)
         predicted = self.transition @ estimate + jnp.outer(self.command_input, command)
         return command, (step + 1, predicted)
 
@@ -371,17 +382,23 @@ def _loss(
     problem = linear_quadratic(params)
     start, goal = _points(trials)
     believed_start = np.broadcast_to(believed_start, start.shape)
-    outcomes = [
-        _outcome(
-            problem,
-            start_variance[axis],
-            start[:, axis],
-            believed_start[:, axis],
-            goal[:, axis],
-        )
-        for axis in range(2)
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):
+        outcomes = [
+            _outcome(
+                problem,
+                start_variance[axis],
+                start[:, axis],
+                believed_start[:, axis],
+                goal[:, axis],
+            )
+            for axis in range(2)
+        ]
     likely_peak = max(outcome.likely_peak for outcome in outcomes)
+    losses = {
+        name: float(sum(getattr(outcome, name).mean() for outcome in outcomes))
+        for name in params.loss.names
+    }
+    _check_is_finite(likely_peak, *losses.values())
     max_force = exact(params.motor.max_force)
     if likely_peak > max_force:
         noisy = problem.motor_std > 0 or problem.sensory_std > 0
@@ -390,10 +407,6 @@ def _loss(
             "the optimum is known only while the force limit is not reached: these trials want "
             f"{likely_peak:.3g} N{margin}, max_force is {max_force:.3g} N"
         )
-    losses = {
-        name: float(sum(getattr(outcome, name).mean() for outcome in outcomes))
-        for name in params.loss.names
-    }
     peak_force = max(outcome.peak for outcome in outcomes)
     return OptimalLoss(losses, sum(losses.values()), peak_force)
 
@@ -417,6 +430,7 @@ def _points(
     trials: Trial,
 ) -> tuple[Float[np.ndarray, "trials 2"], Float[np.ndarray, "trials 2"]]:
     checks.instance("trials", trials, Trial)
+    _check_is_known("trials", trials)
     start, goal = np.asarray(trials.start, np.float64), np.asarray(trials.goal, np.float64)
     return start.reshape(-1, 2), goal.reshape(-1, 2)
 
@@ -429,9 +443,10 @@ def exact(number: object) -> float:
 
 def _check_is_linear_quadratic(params: ReachParams) -> None:
     checks.instance("params", params, ReachParams)
+    _check_is_known("params", params)
+    params.checked()
     known_terms = (PositionCost, FinalVelocityCost, CommandCost)
     names, signal_noise = params.loss.names, params.motor.signal_noise
-    task: Any = params.task
     obstacles = {
         f"the plant {type(params.plant).__name__}": type(params.plant) is not PointMass,
         f"the task {type(params.task).__name__}": type(params.task) is not SimpleReaches,
@@ -446,6 +461,17 @@ def _check_is_linear_quadratic(params: ReachParams) -> None:
             "the optimum is known exactly for a point mass with position, final velocity and "
             f"command costs and noise of constant size; here there is {', '.join(present)}"
         )
-    dimensions = [np.ndim(leaf) for leaf in jax.tree.leaves(params)]
-    if sum(dimensions) > np.ndim(task.workspace) or np.ndim(task.workspace) > 2:
-        raise ValueError("the optimum is that of one experiment; these params hold several")
+
+
+def _check_is_known(name: str, tree: Any) -> None:
+    """Raise ``TypeError`` inside ``jax.jit``, ``jax.vmap`` and ``jax.grad``."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree)):
+        raise TypeError(
+            f"the optimum is computed by NumPy, and {name} must be known numbers; compute it "
+            "outside jax.jit, jax.vmap and jax.grad"
+        )
+
+
+def _check_is_finite(*numbers: Any) -> None:
+    if not all(np.isfinite(number).all() for number in numbers):
+        raise ValueError(TOO_LARGE)

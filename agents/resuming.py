@@ -66,8 +66,7 @@ class Checkpoints:
     resume: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.folder, Path | str):
-            raise TypeError(f"folder must be a path, got {self.folder!r}")
+        checks.path("folder", self.folder)
         checks.number("every_seconds", self.every_seconds, at_least=0)
         if self.every_updates is not None:
             checks.whole("every_updates", self.every_updates, at_least=1)

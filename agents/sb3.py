@@ -7,9 +7,12 @@ Importing this module imports torch.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import pickle
+import hashlib
+import json
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 from tqdm import tqdm
 
@@ -35,6 +39,7 @@ from agents.evaluation import random_trials
 from agents.files import replacing
 from agents.history import History
 from agents.interrupts import Interrupted, Request, requests_to_stop
+from agents.runs import write_json
 from agents.sb3_recipes import PPORecipe, Recipe, RecurrentPPORecipe, SACRecipe
 from agents.sb3_vec_env import ReachVecEnv
 from fbx_env import ReachEnv, ReachParams, rollout
@@ -54,8 +59,8 @@ BEST, LAST = "best_sb3", "checkpoint"
 """Stems of the files that hold the best and the last model in Stable-Baselines3's own format."""
 
 SB3_FILES = (
-    *(f"{BEST}.zip", f"{BEST}_normalization.pkl"),
-    *(f"{LAST}.zip", f"{LAST}_normalization.pkl", f"{LAST}_replay.pkl"),
+    *(f"{LAST}.zip", f"{LAST}_normalization.pkl", f"{LAST}_replay.pkl", f"{LAST}_checksums.json"),
+    *(f"{BEST}.zip", f"{BEST}_normalization.pkl", f"{BEST}_checksums.json"),
 )
 """What a run's folder holds beside the files of every run."""
 
@@ -232,7 +237,7 @@ def train_sb3(
 
     Raises:
         ValueError: if there is nothing to resume, or the run has had its steps.
-        TrainingError: if the loss is not finite; the best model is in the folder.
+        TrainingError: if the loss or the actions are not finite; the best model is in the folder.
         Interrupted: if it was asked to stop by a signal; it can be resumed.
 
     Example:
@@ -243,10 +248,14 @@ def train_sb3(
     env = make_learning_env(recipe, params, seed)
     logs = folder / "tensorboard" if tensorboard else None
     if resume:
-        learner, history = load_learner(recipe, env, folder, LAST), History.load(folder / HISTORY)
+        learner = load_last_or_best(recipe, env, folder, write)
+        history = until(learner.num_timesteps, History.load(folder / HISTORY))
         learner.set_random_seed((seed + learner.num_timesteps) % 2**32)
     else:
         learner, history = make_learner(recipe, env, seed, logs), History()
+    if not tensorboard:
+        # The logger that Stable-Baselines3 would make leaves an empty folder among temporary files.
+        learner.set_logger(Logger(folder=None, output_formats=[]))
     steps_left = recipe.total_steps - learner.num_timesteps
     if steps_left <= 0:
         raise ValueError(
@@ -260,6 +269,12 @@ def train_sb3(
             evaluation = Evaluation(recipe, params, folder, history, write, request)
             with evaluation.bar:
                 learner.learn(steps_left, callback=evaluation, reset_num_timesteps=not resume)
+    except ValueError as error:
+        # The distributions of torch refuse what a learner proposes whose weights have exploded.
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if not frame.f_globals["__name__"].startswith("torch.distributions"):
+            raise
+        raise evaluation.fault("the learner's actions have no finite mean and spread") from error
     finally:
         torch.set_num_threads(n_threads)
         env.close()
@@ -362,16 +377,21 @@ class Evaluation(BaseCallback):
         self.say(f"{steps:,} steps:\n    loss on random trials: {loss:.2e}\n")
         self.bar.set_postfix_str(f"loss {loss:.2e}", refresh=False)
         if not np.isfinite(loss):
-            raise TrainingError(
-                f"training stopped after {steps:,} steps: the loss is not finite; the best model "
-                "before is kept",
-                policy,
-                self.history,
-            )
+            raise self.fault("the loss is not finite")
         if loss < best:
             save_model(self.folder, policy, self.params)
             _save(self.model, self.folder, BEST)
         _save(self.model, self.folder, LAST)
+
+    def fault(self, what: str) -> TrainingError:
+        """What to raise when numbers have exploded, as ``what`` says."""
+        is_kept = np.isfinite(self.environment_loss()).any()
+        kept = "the best model before is kept" if is_kept else "no model was good, and none is kept"
+        return TrainingError(
+            f"training stopped after {self.model.num_timesteps:,} steps: {what}; {kept}",
+            actor_policy(self.model),
+            self.history,
+        )
 
     def environment_loss(self) -> np.ndarray:
         """The environment's terms on random trials, at each evaluation so far."""
@@ -388,9 +408,26 @@ def _save(learner: BaseAlgorithm, folder: Path, stem: str) -> None:
     }
     if isinstance(learner, SAC) and stem == LAST:
         writers[f"{stem}_replay.pkl"] = learner.save_replay_buffer
-    for name, save in writers.items():
-        with replacing(folder / name) as temporary:
+    checksums = {}
+    # The files get their names together, once the last one is written, and their checksums then.
+    with contextlib.ExitStack() as stack:
+        for name, save in writers.items():
+            temporary = stack.enter_context(replacing(folder / name))
             save(str(temporary))
+            checksums[name] = _checksum(temporary)
+    write_json(folder / f"{stem}_checksums.json", checksums)
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_files(folder: Path, stem: str) -> None:
+    """Raise ``ValueError`` if a file is not the one that was written with the others."""
+    for name, checksum in json.loads((folder / f"{stem}_checksums.json").read_text()).items():
+        if _checksum(folder / name) != checksum:
+            raise ValueError(f"{name} is damaged, or not of the same evaluation as the others")
 
 
 def load_learner(recipe: Recipe, env: VecNormalize, folder: Path, stem: str) -> BaseAlgorithm:
@@ -406,6 +443,7 @@ def load_learner(recipe: Recipe, env: VecNormalize, folder: Path, stem: str) -> 
         ValueError: if there is none that can be read.
     """
     try:
+        _check_files(folder, stem)
         normalizer = VecNormalize.load(str(folder / f"{stem}_normalization.pkl"), env.venv)
         learner = ALGORITHMS[type(recipe)].load(
             folder / f"{stem}.zip",
@@ -416,9 +454,36 @@ def load_learner(recipe: Recipe, env: VecNormalize, folder: Path, stem: str) -> 
         )
         if isinstance(learner, SAC) and stem == LAST:
             learner.load_replay_buffer(folder / f"{stem}_replay.pkl")
-    except (OSError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{folder} holds no run that can be resumed: {error}") from error
+    except Exception as error:
+        raise ValueError(
+            f"{folder} holds no run that can be resumed from {stem}.zip: {error}"
+        ) from error
     return learner
+
+
+def load_last_or_best(
+    recipe: Recipe, env: VecNormalize, folder: Path, write: Callable[[str], None] | None
+) -> BaseAlgorithm:
+    """The learner to go on with: the last, or if it is damaged the best, with empty memory.
+
+    Raises:
+        ValueError: if neither can be read.
+    """
+    try:
+        return load_learner(recipe, env, folder, LAST)
+    except ValueError as error:
+        learner = load_learner(recipe, env, folder, BEST)
+        if write is not None:
+            write(f"{error}. Going on from {BEST}.zip, after {learner.num_timesteps:,} steps.")
+        return learner
+
+
+def until(steps: int, history: History) -> History:
+    """The evaluations after up to this many steps."""
+    kept = history["iteration"] <= steps
+    columns = {name: values[kept] for name, values in history.columns.items()}
+    seconds = float(columns["seconds"][-1]) if kept.any() else 0.0
+    return History(columns, history.compile_seconds, seconds)
 
 
 def _falling(learning_rate: float) -> Callable[[float], float]:

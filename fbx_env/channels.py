@@ -52,7 +52,12 @@ class SensoryChannel(Component):
     def sense(
         self, key: PRNGKeyArray, buffer: Buffer, feedback: Float[Array, " size"]
     ) -> Float[Array, " size"]:
-        """What is sensed now, ``feedback`` being the present one."""
+        """What is sensed now, ``feedback`` being the present one.
+
+        Raises:
+            ValueError: if the buffer is of a channel with another delay.
+        """
+        _check_length("sensory", buffer, self.delay)
         return _add_noise(key, _oldest(buffer, feedback), self.noise_std)
 
 
@@ -99,7 +104,12 @@ class MotorChannel(Component):
     def force(
         self, key: PRNGKeyArray, buffer: Buffer, command: Float[Array, " size"]
     ) -> Float[Array, " size"]:
-        """The force [N] that acts while ``command`` is given."""
+        """The force [N] that acts while ``command`` is given.
+
+        Raises:
+            ValueError: if the buffer is of a channel with another delay.
+        """
+        _check_length("motor", buffer, self.delay)
         key_constant, key_signal = jax.random.split(key)
         limited = jnp.clip(_oldest(buffer, command), -self.max_force, self.max_force)
         force = _add_noise(key_constant, limited, self.noise_std)
@@ -112,6 +122,14 @@ def _noise(name: str, std: Scalar | None) -> Float[Array, ""] | None:
     if std is None or (isinstance(std, int | float) and not isinstance(std, bool) and std == 0):
         return None
     return checks.real(name, std, at_least=0)
+
+
+def _check_length(channel: str, buffer: Buffer, delay: int) -> None:
+    if len(buffer) != delay:
+        raise ValueError(
+            f"{channel} delay is {delay}, but the state comes from a trial with a delay of "
+            f"{len(buffer)}; reset with these params"
+        )
 
 
 def _oldest(buffer: Buffer, newest: Float[Array, " size"]) -> Float[Array, " size"]:

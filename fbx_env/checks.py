@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import numbers
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -80,6 +81,26 @@ def single() -> Iterator[None]:
         _single.reset(token)
 
 
+def numeric(name: str, value: Any, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Return ``value`` as a floating-point array of just this shape, or raise.
+
+    Unlike ``real``, it does not look at the numbers, which may be traced.
+
+    Raises:
+        TypeError: if ``value`` is not numeric.
+        ValueError: if its shape is wrong.
+    """
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be an array of numbers, got {_show(value)}") from error
+    if jnp.issubdtype(array.dtype, jnp.complexfloating) or array.dtype == bool:
+        raise TypeError(f"{name} must be an array of numbers, got {_show(value)}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return array.astype(float)
+
+
 def number(
     name: str, value: Any, *, above: float | None = None, at_least: float | None = None
 ) -> float:
@@ -124,7 +145,7 @@ def key(name: str, value: Any, n_axes: int = 0) -> Any:
     dtype = getattr(value, "dtype", None)
     if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
         shape = value.shape
-    elif dtype == jnp.uint32 and value.ndim > 0:
+    elif dtype == jnp.uint32 and value.shape[-1:] == jax.random.PRNGKey(0).shape:
         shape = value.shape[:-1]
     else:
         raise TypeError(f"{name} must be a random key, as jax.random.key(0), got {_show(value)}")
@@ -146,6 +167,13 @@ def instance(name: str, value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be a {kind.__name__}, got {_show(value)}")
     return value
+
+
+def path(name: str, value: Any) -> Path:
+    """Return ``value`` as a ``Path``, or raise ``TypeError``."""
+    if not isinstance(value, Path | str):
+        raise TypeError(f"{name} must be a path, got {_show(value)}")
+    return Path(value)
 
 
 def choice(name: str, value: Any, allowed: Sequence[str]) -> str | None:

@@ -138,7 +138,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
     def reset_env(self, key: PRNGKeyArray, params: ReachParams) -> tuple[Observation, ReachState]:
         """Start a trial drawn from the task."""
         checks.instance("params", params, ReachParams)
-        key_trial, key_sensory = jax.random.split(key)
+        key_trial, key_sensory = jax.random.split(checks.key("key", key))
         return self.reset_trial(key_sensory, params.task.sample(key_trial), params)
 
     def reset_trial(
@@ -152,12 +152,14 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
             params: the experiment.
 
         Raises:
-            TypeError: if ``trial`` is not a ``Trial``, or ``params`` are not ``ReachParams``.
+            TypeError: if ``trial`` is not a ``Trial``, ``params`` are not ``ReachParams``, or
+                ``key`` is no key.
             ValueError: if ``trial`` or a number of the params has a leading axis, or such a number
                 is out of range.
         """
         checks.instance("params", params, ReachParams).checked()
         checks.instance("trial", trial, Trial)
+        checks.key("key", key)
         if jnp.ndim(trial.start) != 1:
             raise ValueError(
                 "trial must be one trial, use jax.vmap for several; got start of shape "
@@ -194,16 +196,16 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
             ``{"losses": the weighted cost of the step by term}``.
 
         Raises:
-            TypeError: if ``state`` or ``params`` are something else.
-            ValueError: if ``action`` has the wrong shape.
+            TypeError: if ``state``, ``params`` or ``key`` are something else, or ``action`` is not
+                numeric.
+            ValueError: if ``action`` has the wrong shape, or ``state`` is of a trial with another
+                delay.
         """
         checks.instance("state", state, ReachState)
         checks.instance("params", params, ReachParams)
-        key_motor, key_sensory = jax.random.split(key)
+        key_motor, key_sensory = jax.random.split(checks.key("key", key))
         plant, motor, sensory = params.plant, params.motor, params.sensory
-        command = jnp.asarray(action, state.force.dtype)
-        if command.shape != state.force.shape:
-            raise ValueError(f"action must have shape {state.force.shape}, got {command.shape}")
+        command = checks.numeric("action", action, state.force.shape)
         force = motor.force(key_motor, state.motor, command)
         next_state = ReachState(
             time=state.time + 1,
@@ -241,6 +243,8 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         params: ReachParams,
     ) -> Observation:
         """What the agent is told and senses in ``state``; ``key`` is for the sensory noise."""
+        checks.instance("state", state, ReachState)
+        checks.instance("params", params, ReachParams)
         fraction = fraction_passed(state, params)
         feedback = params.plant.feedback(state.plant)
         parts = [

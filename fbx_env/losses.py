@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -182,6 +182,8 @@ class Loss(Component):
     terms: tuple[LossTerm, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.terms, Iterable):
+            raise TypeError(f"terms must be a tuple of loss terms, got {self.terms!r}")
         for term in self.terms:
             checks.instance("a term of the loss", term, LossTerm)
         if len(set(self.names)) < len(self.terms):

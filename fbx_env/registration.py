@@ -80,6 +80,8 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
             for term in params.loss
         )
         params = params.replace(loss=params.loss.replace(terms=terms))
+    for name in loss_weights:
+        params.loss[name]
     params = params.replace(loss=params.loss.with_weights(**loss_weights))
     return ReachEnv(), params
 

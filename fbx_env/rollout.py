@@ -196,15 +196,32 @@ def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape:
     if not all(callable(getattr(policy, name, None)) for name in POLICY_METHODS):
         raise TypeError(f"policy must have {', '.join(POLICY_METHODS)}, got {policy!r}")
     advice = "if it is a group of replicates, take one with tree_take(policy, 0)"
+
+    def first_step(obs: Any) -> tuple[Any, Any, Any, Any]:
+        before = policy.initial_carry()
+        command, after = policy(obs, before, key=jax.random.key(0))
+        return command, before, after, policy.activity(after)
+
     try:
-        command, _ = jax.eval_shape(
-            lambda obs: policy(obs, policy.initial_carry(), key=jax.random.key(0)), obs
-        )
+        command, before, after, activity = jax.eval_shape(first_step, obs)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"policy does not take an observation of shape {obs.shape} ({error}); {advice}"
         ) from error
-    if command.shape != command_shape:
+    if getattr(command, "shape", None) != command_shape:
+        got = getattr(command, "shape", command)
         raise ValueError(
-            f"policy must return a command of shape {command_shape}, got {command.shape}; {advice}"
+            f"policy must return a command of shape {command_shape}, got {got}; {advice}"
         )
+    if _shapes(after) != _shapes(before):
+        raise ValueError(
+            "policy must return a carry like the one it is given, "
+            f"{_shapes(before)}, got {_shapes(after)}"
+        )
+    if len(getattr(activity, "shape", ())) != 1:
+        got = getattr(activity, "shape", activity)
+        raise ValueError(f"policy must give activity of shape (units,), got {got}")
+
+
+def _shapes(carry: Any) -> Any:
+    return jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", carry)

@@ -49,11 +49,6 @@ class Trial(Component):
 class Task(Component, abc.ABC):
     """A distribution of trials and what each asks for. A new task is a new subclass."""
 
-    @property
-    @abc.abstractmethod
-    def cue_size(self) -> int:
-        """How many numbers the agent is told about its trial at each step."""
-
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Trial:
         """Draw one trial for training."""
@@ -108,11 +103,8 @@ class SimpleReaches(Task):
                 )
         self._assign(workspace=workspace)
 
-    @property
-    def cue_size(self) -> int:
-        return 4
-
     def sample(self, key: PRNGKeyArray) -> Trial:
+        checks.key("key", key)
         low, high = jnp.asarray(self.workspace)
         points = jax.random.uniform(key, (2, 2), low.dtype, minval=low, maxval=high)
         return Trial(start=points[0], goal=points[1])

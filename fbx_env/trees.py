@@ -34,6 +34,8 @@ def tree_take(tree: Tree, index: int) -> Tree:
         raise ValueError(
             "tree must be a group whose arrays share their leading axis; the leading axes here "
             f"have lengths {', '.join(lengths)}"
+            if lengths
+            else f"tree must be a group of arrays, got none in {tree!r}"
         )
     ((n_entries,),) = shapes
     index = checks.whole("index", index, at_least=-n_entries, at_most=n_entries - 1)

@@ -1,7 +1,9 @@
 """What users hand in is checked where it enters, and refused in our words."""
 
 import json
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,7 @@ from agents import (
     evaluate,
     evaluate_replicates,
     load_model,
+    make_policy,
     point_mass_nn_simple_reaches,
     save_model,
     train,
@@ -38,6 +41,7 @@ KEY = jax.random.key(0)
 KEYS = jax.random.split(KEY, 2)
 ENV, PARAMS = make(max_steps_in_episode=2)
 POLICY = GRUPolicy(8, 2, 2, key=KEY)
+STATE = ENV.reset(KEY, PARAMS)[1]
 TRIALS = PARAMS.task.validation_trials()
 ONE = BPTTConfig(n_batches=1, batch_size=1)
 NEGATIVE = jax.tree.map(jnp.negative, PARAMS)
@@ -45,6 +49,39 @@ NEGATIVE = jax.tree.map(jnp.negative, PARAMS)
 
 def with_(**changes):
     return make(**{"max_steps_in_episode": 2, **changes})[1]
+
+
+def stepped(key=KEY, state=STATE, action=(0.0, 0.0), params=PARAMS):
+    return ENV.step_env(key, state, action, params)
+
+
+class Odd(eqx.Module):
+    """A policy one of whose results is not what it should be."""
+
+    command: Any
+    carry: Any
+    shown: Any
+
+    def __init__(self, **odd):
+        usual = {"command": jnp.zeros(2), "carry": jnp.zeros(1), "activity": jnp.zeros(1)}
+        self.command, self.carry, self.shown = {**usual, **odd}.values()
+
+    def __call__(self, obs, carry, *, key=None):
+        return self.command, self.carry
+
+    def initial_carry(self):
+        return jnp.zeros(1)
+
+    def activity(self, carry):
+        return self.shown
+
+
+class Nameless(CommandCost):
+    name = ""
+
+
+class Slashed(CommandCost):
+    name = "a/b"
 
 
 def trained(policy=POLICY, env=ENV, params=PARAMS, config=ONE, key=KEY, **options):
@@ -63,6 +100,10 @@ def context(**arguments):
     return point_mass_nn_simple_reaches(**{"n_steps": 3, "hidden_size": 2, "key": KEY, **arguments})
 
 
+def as_bfloat16(leaf):
+    return leaf.astype(jnp.bfloat16) if eqx.is_array(leaf) else leaf
+
+
 def explained(rows):
     """A history to which these rows are added."""
     history = History()
@@ -74,6 +115,27 @@ CASES = [
     (lambda: rolled(env=3), TypeError, "env must be a ReachEnv, got 3"),
     (lambda: rolled(params=3), TypeError, "params must be a ReachParams, got 3"),
     (lambda: rolled(policy=None), TypeError, "policy must have __call__, initial_carry, activity"),
+    (
+        lambda: rolled(policy=GRUPolicy(8, 3, 2, key=KEY)),
+        ValueError,
+        "policy must return a command of shape (2,), got (3,)",
+    ),
+    (
+        lambda: rolled(policy=Odd(command=None)),
+        ValueError,
+        "must return a command of shape (2,)",
+    ),
+    (
+        lambda: rolled(policy=Odd(carry=jnp.zeros(3))),
+        ValueError,
+        "policy must return a carry like the one it is given, float32[1], got float32[3]",
+    ),
+    (
+        lambda: rolled(policy=Odd(activity=1.0)),
+        ValueError,
+        "policy must give activity of shape (units,), got ()",
+    ),
+    (lambda: rolled(policy=Odd(activity=None)), ValueError, "activity of shape (units,), got None"),
     (lambda: rolled(key=3), TypeError, "key must be a random key, as jax.random.key(0), got 3"),
     (lambda: rolled(key=KEYS), ValueError, "key must be one key, got keys of shape (2,)"),
     (
@@ -95,6 +157,27 @@ CASES = [
     ),
     (lambda: ENV.reset(KEY, 3), TypeError, "params must be a ReachParams"),
     (lambda: ENV.step_env(KEY, 3, jnp.zeros(2), PARAMS), TypeError, "state must be a ReachState"),
+    (lambda: ENV.reset(3, PARAMS), TypeError, "key must be a random key"),
+    (lambda: ENV.reset(KEYS, PARAMS), ValueError, "key must be one key, got keys of shape (2,)"),
+    (lambda: ENV.reset_trial(3, tree_take(TRIALS, 0), PARAMS), TypeError, "key must be a random"),
+    (lambda: PARAMS.task.sample(KEYS), ValueError, "key must be one key, got keys of shape (2,)"),
+    (lambda: stepped(key=jnp.zeros(3, jnp.uint32)), TypeError, "key must be a random key"),
+    (lambda: stepped(action=None), TypeError, "action must be an array of numbers, got None"),
+    (lambda: stepped(action="up"), TypeError, "action must be an array of numbers, got 'up'"),
+    (lambda: stepped(action=jnp.array([1j, 0])), TypeError, "action must be an array of numbers"),
+    (lambda: stepped(action=[0.0] * 3), ValueError, "action must have shape (2,), got (3,)"),
+    (
+        lambda: stepped(params=with_(motor_delay=2)),
+        ValueError,
+        "motor delay is 2, but the state comes from a trial with a delay of 0; reset with these",
+    ),
+    (
+        lambda: ENV.step(KEY, STATE, jnp.zeros(2), with_(sensory_delay=1)),
+        ValueError,
+        "sensory delay is 1, but the state comes from a trial with a delay of 0; reset with these",
+    ),
+    (lambda: ENV.observe(KEY, 3, None, PARAMS), TypeError, "state must be a ReachState, got 3"),
+    (lambda: ENV.observe(KEY, STATE, None, 3), TypeError, "params must be a ReachParams, got 3"),
     (lambda: ENV.observation_space(3), TypeError, "params must be a ReachParams, got 3"),
     (lambda: ENV.action_space(3), TypeError, "params must be a ReachParams, got 3"),
     (
@@ -112,6 +195,20 @@ CASES = [
         ValueError,
         "time_exponent belongs to the position term, which this loss does not have",
     ),
+    (
+        lambda: make(loss_weights={1: 2}),
+        ValueError,
+        "no loss term 1; there are position, ",
+    ),
+    (lambda: Loss(3), TypeError, "terms must be a tuple of loss terms, got 3"),
+    (lambda: tree_take(None, 0), ValueError, "tree must be a group of arrays, got none in None"),
+    (
+        lambda: make(workspace=((0, 0), (1,))),
+        TypeError,
+        "workspace must be a number or an array of numbers, got ((0, 0), (1,))",
+    ),
+    (lambda: Nameless(), TypeError, "Nameless must define a class attribute 'name'"),
+    (lambda: Slashed(), ValueError, "the name of a loss term cannot have a '/', got 'a/b'"),
     (lambda: CommandCost() * "a", TypeError, "what a loss is multiplied with must be a number"),
     (lambda: CommandCost() * -1, ValueError, "multiplied with must be finite and at least 0"),
     (
@@ -132,6 +229,11 @@ CASES = [
         lambda: trained(validation_trials=tree_take(TRIALS, 0)),
         ValueError,
         "validation_trials must have one leading axis, got start of shape (2,)",
+    ),
+    (
+        lambda: trained(where_train=3),
+        TypeError,
+        "where_train must be a function of",
     ),
     (lambda: trained(optimizer=optax.adam), TypeError, "optimizer must be a GradientTransform"),
     (lambda: trained(checkpoints="here"), TypeError, "checkpoints must be a Checkpoints"),
@@ -156,7 +258,22 @@ CASES = [
         FileNotFoundError,
         "no/such/model.npz cannot be written: there is no folder no/such",
     ),
+    (
+        lambda: save_model(".", jax.tree.map(as_bfloat16, POLICY), PARAMS),
+        TypeError,
+        "readout.weight must be float16, 32 or 64 to be saved, got bfloat16",
+    ),
+    (lambda: save_model(3, POLICY, PARAMS), TypeError, "folder must be a path, got 3"),
+    (lambda: load_model(None), TypeError, "folder must be a path, got None"),
+    (lambda: History().save(3), TypeError, "path must be a path, got 3"),
+    (lambda: History.load(None), TypeError, "path must be a path, got None"),
     (lambda: GRUPolicy(8, 2, 2, key=3), TypeError, "key must be a random key"),
+    (lambda: make_policy(3, 8, 2, 2, key=KEY), TypeError, "hidden_type must be a name or make a c"),
+    (
+        lambda: make_policy(eqx.nn.LSTMCell, 8, 2, 2, key=KEY),
+        ValueError,
+        "a cell must take inputs and hidden activity: ",
+    ),
     (lambda: RNNPolicy(8, 2, 2, leak="a", key=KEY), TypeError, "leak must be a number"),
     (lambda: context(key=3), TypeError, "key must be a random key"),
     (lambda: context().replace(task=3), TypeError, "task must be a TrainingTask, got 3"),
@@ -179,6 +296,7 @@ CASES = [
         "all one entry an update, got total (3,), position (2,)",
     ),
     (lambda: explained({"position": np.zeros(2)}), ValueError, "rows must have a total"),
+    (lambda: explained({"total": 1.0}), ValueError, "one entry an update, got total ()"),
     (lambda: History().add_validation({"total": 1.0}), ValueError, "there is no update yet"),
     (
         lambda: analysis.principal_components(np.zeros((0, 3))),

@@ -13,7 +13,14 @@ import numpy as np
 import optax
 import pytest
 
-from agents import BPTTConfig, GRUPolicy, TrainingError, train, train_replicates
+from agents import (
+    BPTTConfig,
+    Checkpoints,
+    GRUPolicy,
+    TrainingError,
+    train,
+    train_replicates,
+)
 from agents.bptt import (
     Problem,
     default_optimizer,
@@ -247,6 +254,21 @@ def test_a_fault_in_one_replicate_is_named(experiment, key):
 def test_config_refuses_nonsense(field, value, message):
     with pytest.raises(ValueError, match=message):
         BPTTConfig(**{field: value})
+
+
+def test_numbers_of_numpy_and_jax_will_do(experiment, policy, key, tmp_path):
+    plain = BPTTConfig(n_batches=2, batch_size=1, learning_rate=0.5, clip_norm=2.0)
+    given = BPTTConfig(
+        n_batches=np.int64(2),
+        batch_size=np.uint8(1),
+        learning_rate=jnp.array(0.5),
+        clip_norm=np.float32(2.0),
+    )
+    assert repr(given) == repr(plain)
+    checkpoints = Checkpoints(tmp_path)
+    trained, _ = train(policy, *experiment, given, key=key, checkpoints=checkpoints, write=None)
+    same, _ = train(policy, *experiment, plain, key=key, write=None)
+    assert eqx.tree_equal(trained, same)
 
 
 def test_a_validation_loss_that_is_not_finite_stops_training_too(experiment, policy, key):

@@ -90,6 +90,14 @@ def test_arrays_that_do_not_fit_are_refused_under_a_right_checksum(key, tmp_path
         load_model(tmp_path)
 
 
+def test_another_format_is_refused_by_name(key, tmp_path):
+    save_model(tmp_path, make_policy("gru", 8, 2, 5, key=key), make()[1])
+    text = (tmp_path / "model.json").read_text()
+    (tmp_path / "model.json").write_text(text.replace("fbx-env model 2", "fbx-env model 9"))
+    with pytest.raises(ValueError, match="its format is 'fbx-env model 9', not 'fbx-env model 2'"):
+        load_model(tmp_path)
+
+
 def test_a_policy_of_another_class_is_refused(key, tmp_path):
     with pytest.raises(TypeError, match="only GRUPolicy, .* can be saved, got Linear"):
         save_model(tmp_path, eqx.nn.Linear(1, 1, key=key), make()[1])

@@ -1,6 +1,7 @@
 """Comparisons: what is trained, what is kept, and what is drawn and tabled of it."""
 
 import csv
+import importlib.util
 import json
 import shutil
 import signal
@@ -224,6 +225,69 @@ def test_runs_that_did_not_end_are_named(copied, capsys):
     (copied / "sac-seed1" / "metrics.json").unlink()
     command_line.main(["compare", "--redraw", "--out", str(copied)])
     assert "not finished, left out: sac-seed1" in capsys.readouterr().err
+
+
+def test_a_comparison_that_is_told_to_stop_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def told(arguments: list[str], request: Request) -> int:
+        request.signal = signal.SIGTERM
+        return 128 + signal.SIGTERM
+
+    monkeypatch.setattr(compare_command, "run_apart", told)
+    command = ["compare", *TINY, "--learners", "bptt", "--seeds", "3", "4"]
+    with pytest.raises(SystemExit) as stop:
+        command_line.main([*command, "--out", str(tmp_path / "all")])
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "stopped: in bptt-seed3; the same command goes on\n"
+
+
+def test_what_cannot_be_read_is_told(copied, capsys):
+    def refused():
+        with pytest.raises(SystemExit) as stop:
+            command_line.main(["compare", "--redraw", "--out", str(copied)])
+        assert stop.value.code == 2
+        return capsys.readouterr().err
+
+    config = copied / "bptt-seed0" / "config.json"
+    whole = config.read_text()
+    config.write_text("{}")
+    assert f"the run in {copied / 'bptt-seed0'} cannot be read: 'experiment'" in refused()
+    config.write_text(whole)
+    for metrics in copied.glob("*/metrics.json"):
+        metrics.unlink()
+    assert f"{copied} holds no finished run" in refused()
+    description = json.loads((copied / "comparison.json").read_text())
+    del description["seeds"]
+    (copied / "comparison.json").write_text(json.dumps(description))
+    assert f"{copied} holds no comparison: comparison.json lacks seeds" in refused()
+
+
+def test_where_there_is_no_exact_optimum_learners_are_compared_without_it(compared):
+    results = comparison.load_results(compared)
+    _, params = make(max_steps_in_episode=10, dt=0.2, motor_delay=1, signal_noise=0.1)
+    assert [row["learner"] for row in comparison.table(results, params)] == ["BPTT", "PPO", "SAC"]
+    curves = comparison.draw_curves(results, params)
+    assert [line.get_label() for line in curves.axes[0].lines] == ["BPTT", "PPO", "SAC"]
+    reaches = comparison.draw_side_by_side(results, params)
+    titles = [ax.get_title() for ax in reaches.axes]
+    assert [title for title in titles if title] == ["BPTT", "PPO", "SAC"]
+    for figure in (curves, reaches):
+        plt.close(figure)
+
+
+def test_without_stable_baselines3_it_is_told_before_anything_is_trained(
+    tmp_path, capsys, monkeypatch
+):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: None if name == "stable_baselines3" else find(name),
+    )
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["compare", "--learners", "bptt", "ppo", "--out", str(tmp_path / "all")])
+    assert stop.value.code == 2
+    assert "not installed: pip install" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_learner_apart_is_told_to_stop(tmp_path):

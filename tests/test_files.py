@@ -1,5 +1,6 @@
 """Files are whole or absent, and a folder has one process at work."""
 
+import errno
 import os
 import resource
 import signal
@@ -90,15 +91,49 @@ def test_one_process_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path):
     assert names(tmp_path) == []
 
 
-def lock_twice(folder):
-    with locked(folder), locked(folder):
+def test_the_lock_is_exclusive_within_a_process_and_released_after_errors(tmp_path):
+    with locked(tmp_path), pytest.raises(BlockingIOError):
+        lock(tmp_path)
+    with locked(tmp_path):
         pass
 
 
-def test_the_lock_is_exclusive_within_a_process_and_released_after_errors(tmp_path):
-    with pytest.raises(BlockingIOError):
-        lock_twice(tmp_path)
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_a_disk_that_knows_no_locks_is_told_and_nothing_stays_open(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(agents.files.fcntl, "flock", refuse)
+    before = open_files()
+    with pytest.raises(OSError, match="No locks available"), locked(tmp_path):
+        pass
+    assert open_files() == before
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_does_not_count(tmp_path, monkeypatch):
+    """Another process ended between our opening its lock file and our locking it."""
+    flock = agents.files.fcntl.flock
+    removals = iter([True])
+
+    def remove_first(*arguments):
+        if next(removals, False):
+            (tmp_path / ".lock").unlink()
+        flock(*arguments)
+
+    before = open_files()
+    monkeypatch.setattr(agents.files.fcntl, "flock", remove_first)
     with locked(tmp_path):
+        assert names(tmp_path) == [".lock"]
+        with pytest.raises(BlockingIOError):
+            lock(tmp_path)
+    assert open_files() == before
+
+
+def lock(folder):
+    with locked(folder):
         pass
 
 

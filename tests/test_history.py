@@ -82,6 +82,13 @@ def test_mistakes_are_named(history, tmp_path):
     with pytest.raises(KeyError, match="no column 'loss'; there are iteration, training_position"):
         history["loss"]
     path = tmp_path / "history.csv"
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="is not a training history"):
-        History.load(path)
+    for content in ("a,b\n1,2\n", ""):
+        path.write_text(content)
+        with pytest.raises(ValueError, match="is not a training history: it has no column 'itera"):
+            History.load(path)
+    for content in ("iteration,seconds\n1,x\n", "iteration,seconds\n1\n2,3\n"):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=f"{path} is not a training history: "):
+            History.load(path)
+    with pytest.raises(ValueError, match=f"{tmp_path} is not a training history: "):
+        History.load(tmp_path)

@@ -267,8 +267,8 @@ def test_noise_makes_reaching_more_costly_and_vanishing_noise_costs_nothing():
         ({"plant": HeavyMass()}, "here there is the plant HeavyMass"),
         ({"task": CentreOut()}, "here there is the task CentreOut"),
         ({"loss": reach_loss() + Jerk()}, "here there is the loss term jerk"),
-        ({"mass": jnp.ones(2)}, "these params hold several"),
-        ({"sensory_noise": jnp.ones(2)}, "these params hold several"),
+        ({"mass": jnp.ones(2)}, "mass must have shape () in one experiment"),
+        ({"sensory_noise": jnp.ones(2)}, "noise_std must have shape () in one experiment"),
         ({"loss_weights": {"command": 0.0}}, "a loss without command cost"),
         ({"loss": reach_loss().without("command")}, "a loss without command cost"),
     ],
@@ -282,6 +282,46 @@ def test_where_it_is_not_exact_it_says_so(overrides, reason):
     if "max_force" not in overrides:
         with pytest.raises(ValueError, match=re.escape(reason)):
             OptimalPolicy(params)
+
+
+@pytest.mark.parametrize("overrides", [{"damping": 1e30}, {"damping": 1e30, "motor_noise": 0.1}])
+def test_what_overflows_is_told_and_not_given(overrides):
+    _, params = make(**overrides)
+    with pytest.raises(ValueError, match="numbers grow past all bounds"):
+        optimal_loss(params, params.task.validation_trials())
+    with pytest.raises(ValueError, match="numbers grow past all bounds"):
+        OptimalPolicy(params)
+
+
+def test_it_is_not_computed_while_jax_traces():
+    _, params = make(max_steps_in_episode=3)
+    trials = params.task.validation_trials()
+
+    def total(mass):
+        heavier = params.replace(plant=params.plant.replace(mass=mass))
+        return optimal_loss(heavier, trials).total
+
+    for transform in (jax.jit, jax.grad):
+        with pytest.raises(TypeError, match="params must be known numbers; compute it outside"):
+            transform(total)(2.0)
+    with pytest.raises(TypeError, match="trials must be known numbers"):
+        jax.jit(lambda trials: optimal_loss(params, trials).total)(trials)
+
+
+def test_params_that_left_their_range_are_refused():
+    _, params = make()
+    negative = jax.tree.map(jnp.negative, params)
+    with pytest.raises(ValueError, match="mass must be finite and greater than 0, got -1.0"):
+        OptimalPolicy(negative)
+
+
+def test_past_its_last_step_it_commands_nothing_that_could_be_taken_for_a_command(key):
+    _, params = make(max_steps_in_episode=3)
+    env, longer = make(max_steps_in_episode=5)
+    trial = Trial((0.0, 0.0), (0.5, 0.0))
+    command = rollout(env, longer, OptimalPolicy(params), trial, key).command
+    assert np.isfinite(command[:3]).all()
+    assert np.isnan(command[3:]).all()
 
 
 @pytest.mark.parametrize(

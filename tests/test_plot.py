@@ -179,6 +179,15 @@ def test_colours_are_those_of_the_direction_in_every_figure(batch, key):
     assert [to_hex(line.get_color()) for line in curves(ax)][:2] == [expected[3], expected[5]]
 
 
+@pytest.mark.parametrize(("n_directions", "n_rays"), [(7, 7), (30, 180)])
+def test_the_key_shows_each_direction_or_the_whole_circle(n_directions, n_rays, trained, key):
+    env, params = trained.params()
+    trials = params.task.validation_trials(n_directions=n_directions)
+    _, ax = plot.speed_profiles(rollout(env, params, trained.policy(), trials, key))
+    (direction_key,) = ax.child_axes
+    assert len(direction_key.collections[0].get_segments()) == n_rays
+
+
 def test_trials_are_coloured_by_direction_wherever_they_start(trained, key):
     env, params = trained.params()
     trials = params.task.validation_trials(grid_n=2)

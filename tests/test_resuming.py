@@ -1,6 +1,7 @@
 """A training that is stopped and resumed ends as if it had not been; damage is refused."""
 
 import errno
+import itertools
 import os
 import signal
 
@@ -272,6 +273,20 @@ def test_time_is_that_of_a_clock_that_cannot_jump(tmp_path, monkeypatch):
         "000000003.checkpoint",
         "000000002.checkpoint",
     ]
+
+
+def test_a_clock_that_jumps_and_stands_still_changes_nothing(key, tmp_path, monkeypatch):
+    env, params = make(max_steps_in_episode=4, motor_noise=0.1)
+    policy = GRUPolicy(8, 2, 3, key=key)
+    whole = train(policy, env, params, CONFIG, key=key, write=None)
+    times = itertools.cycle([0.0, 5.0, 5.0, -1e9, 1e9, 1e9, 3.0])
+    for name in ("time", "perf_counter"):
+        monkeypatch.setattr(resuming.time, name, lambda: next(times))
+    monkeypatch.setattr("tqdm.std.time", lambda: next(times))
+    checkpoints = Checkpoints(tmp_path, every_seconds=1)
+    jumped = train(policy, env, params, CONFIG, key=key, checkpoints=checkpoints, write=str)
+    assert_same_training(jumped, whole)
+    assert Checkpoints(tmp_path).files()[0].name == "000000012.checkpoint"
 
 
 def test_another_version_is_told(written, monkeypatch):

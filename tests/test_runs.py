@@ -2,8 +2,11 @@
 
 import contextlib
 import errno
+import importlib.metadata
 import json
 import os
+import platform
+import shutil
 import signal
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 import agents.__main__ as command_line
 from agents import History, load_model
 from agents.files import locked
+from agents.runs import versions
 
 TINY = ["--n-batches", "6", "--batch-size", "1", "--log-step", "3", "--hidden-size", "3"]
 TINY += ["--n-steps", "4", "--n-replicates", "2"]
@@ -131,7 +135,9 @@ def test_a_full_disk_is_told_and_costs_nothing(whole, tmp_path, capsys, monkeypa
 
         patch.setattr("agents.checkpoints.write_whole", full)
         assert run("train", *TINY, "--out", tmp_path / "run") == 2
-    assert "error: [Errno 28] No space left on device" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "error: [Errno 28] No space left on device" in message
+    assert f"when that is mended, go on with: python -m agents train --resume {tmp_path}" in message
     assert not any(name.startswith(".") for name in names(tmp_path / "run"))
     assert run("train", "--resume", tmp_path / "run") == 0
     assert names(tmp_path / "run") == FINISHED
@@ -160,6 +166,65 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     assert run("train", *TINY, "--out", tmp_path / "file" / "run") == 2
     assert "error: [Errno 20] Not a directory" in capsys.readouterr().err
+
+
+def test_a_run_that_explodes_is_told_at_every_command(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert run("train", *TINY, "--dt", "1e30", "--out", folder) == 1
+    assert "at iteration 0: the loss term position, final_velocity" in capsys.readouterr().err
+    assert names(folder) == {"config.json", "history.csv", "model.json", "model.npz", "reaches.png"}
+    assert run("plot", folder) == 2
+    message = capsys.readouterr().err
+    assert message == f"error: the model in {folder} cannot be drawn: its trials are not finite\n"
+    assert run("train", "--resume", folder) == 1
+
+
+def test_what_the_memory_cannot_hold_is_told_and_writes_nothing(tmp_path, capsys):
+    huge = ["--hidden-size", "10000000", "--out", tmp_path / "run"]
+    assert run("train", *TINY[:-2], *huge) == 2
+    assert "error: this is too much for the machine: " in capsys.readouterr().err
+    assert not names(tmp_path)
+
+
+def test_versions_of_what_is_not_installed_are_said_to_be_missing(monkeypatch):
+    def none(package):
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", none)
+    assert versions()["fbx-env"] == "not installed"
+    assert versions()["python"] == platform.python_version()
+
+
+def test_a_configuration_that_cannot_be_read_is_told(whole, tmp_path, capsys):
+    folder = shutil.copytree(whole, tmp_path / "run")
+    for wrong in (b"{", b"[]", b'{"experiment": 3}', b"\xff"):
+        (folder / "config.json").write_bytes(wrong)
+        for command in (["evaluate"], ["plot"], ["train", "--resume"]):
+            assert run(*command, folder) == 2
+            message = capsys.readouterr().err
+            assert f"{folder} is not a run: config.json cannot be read" in message
+            assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("where", ["agents.__main__.judge", "agents.__main__.train_replicates"])
+def test_ctrl_c_in_the_middle_of_something_is_no_traceback(where, tmp_path, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(where, interrupted)
+        assert run("train", *TINY, "--out", folder) == 128 + signal.SIGINT
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("stopped: in the middle of its work; go on with: python -m agents ")
+    assert "metrics.json" not in names(folder)
+    assert run("train", "--resume", folder) == 0
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr("agents.__main__.judge", interrupted)
+        assert run("evaluate", folder) == 128 + signal.SIGINT
+    assert capsys.readouterr().err == "stopped\n"
+    assert names(folder) == FINISHED
 
 
 def test_a_run_that_is_half_replaced_is_not_a_run(whole, tmp_path, capsys, monkeypatch):

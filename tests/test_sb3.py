@@ -1,17 +1,21 @@
 """Stable-Baselines3's learners: the same trials, the same evaluation, the same folders."""
 
 import dataclasses
+import importlib.util
 import json
 import signal
 import sys
+import tempfile
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
 
 import agents.__main__ as command_line
-from agents import History, evaluate, load_model, sb3
+from agents import History, TrainingError, evaluate, load_model, sb3
 from agents.evaluation import random_trials
+from agents.sb3_command import import_sb3
 from agents.sb3_recipes import PPORecipe, RecurrentPPORecipe, SACRecipe
 from fbx_env import ReachEnv, make
 
@@ -146,6 +150,88 @@ def test_sac_sees_the_root_of_the_cost(params):
     assert np.all(np.array(seen) < 0)
 
 
+@pytest.mark.parametrize("seed", [0, 80])
+@pytest.mark.parametrize("name", TINY)
+def test_weights_that_explode_are_told_and_the_best_model_is_kept(name, seed, params, tmp_path):
+    recipe = dataclasses.replace(TINY[name], learning_rate=1e30)
+    with pytest.raises(TrainingError, match="no finite mean and spread; the best model") as e:
+        sb3.train_sb3(recipe, params, tmp_path, seed=seed, write=None)
+    assert len(e.value.history) == 1
+    policy, _ = load_model(tmp_path)
+    assert all(
+        np.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(policy, eqx.is_array))
+    )
+
+
+def test_a_loss_that_is_not_finite_is_told(tmp_path):
+    _, exploding = make(max_steps_in_episode=10, dt=1e30)
+    message = "stopped after 0 steps: the loss is not finite; no model was good, and none is kept"
+    with pytest.raises(TrainingError, match=message):
+        sb3.train_sb3(TINY["ppo"], exploding, tmp_path, seed=0, write=None)
+    assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
+
+
+def flipped(content):
+    """The same with one bit in its middle turned over."""
+    place = len(content) // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def test_damaged_files_are_named_and_the_best_model_is_gone_on_with(params, tmp_path):
+    recipe = dataclasses.replace(TINY["sac"], total_steps=40)
+    sb3.train_sb3(recipe, params, tmp_path, seed=0, write=None)
+    env = sb3.make_learning_env(recipe, params.replace(time_in_observation=True), seed=0)
+    best = sb3.load_learner(recipe, env, tmp_path, sb3.BEST).num_timesteps
+    for name in sb3.SB3_FILES[:4]:
+        whole = (tmp_path / name).read_bytes()
+        for damaged in (b"", whole[:-9], flipped(whole), b"nonsense"):
+            (tmp_path / name).write_bytes(damaged)
+            told = []
+            learner = sb3.load_last_or_best(recipe, env, tmp_path, told.append)
+            assert learner.num_timesteps == best
+            assert told[0].startswith(f"{tmp_path} holds no run that can be resumed from checkpoi")
+            assert name in told[0] or name == "checkpoint_checksums.json"
+            assert told[0].endswith(f"Going on from best_sb3.zip, after {best} steps.")
+        (tmp_path / name).write_bytes(whole)
+    assert sb3.load_last_or_best(recipe, env, tmp_path, None).num_timesteps == 40
+
+    (tmp_path / "checkpoint_replay.pkl").write_bytes(b"nonsense")
+    longer = dataclasses.replace(recipe, total_steps=80)
+    history = sb3.train_sb3(longer, params, tmp_path, seed=0, resume=True, write=None)
+    assert np.all(np.diff(history["iteration"]) > 0)
+    assert history["iteration"][-1] == 80
+    for name in ("checkpoint.zip", "best_sb3.zip"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"from best_sb3.zip: best_sb3.zip is damaged"):
+        sb3.train_sb3(longer, params, tmp_path, seed=0, resume=True, write=None)
+
+
+def test_evaluations_after_the_checkpoint_are_not_counted_twice(params, tmp_path):
+    """Killed after its history was written, and before its checkpoint."""
+    recipe = dataclasses.replace(TINY["ppo"], total_steps=80)
+    history = sb3.train_sb3(recipe, params, tmp_path, seed=0, write=None)
+    for name, values in history.columns.items():
+        later = values[-1] + 60 if name == "iteration" else values[-1]
+        history.columns[name] = np.append(values, later)
+    history.save(tmp_path / sb3.HISTORY)
+    longer = dataclasses.replace(recipe, total_steps=160)
+    after = sb3.train_sb3(longer, params, tmp_path, seed=0, resume=True, write=None)
+    assert np.all(np.diff(after["iteration"]) > 0)
+    assert 140 not in after["iteration"]
+
+
+def test_nothing_is_left_among_temporary_files(params, tmp_path, monkeypatch):
+    folder, temporary = tmp_path / "run", tmp_path / "temporary"
+    folder.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    recipe = TINY["ppo"]
+    sb3.train_sb3(recipe, params, folder, seed=0, write=None)
+    longer = dataclasses.replace(recipe, total_steps=2 * recipe.total_steps)
+    sb3.train_sb3(longer, params, folder, seed=0, resume=True, write=None)
+    assert not list(temporary.iterdir())
+
+
 RUN = ["sb3", "ppo", "--n-steps", "10", "--dt", "0.2", "--n-envs", "4", "--rollout-steps", "20"]
 RUN += ["--batch-size", "40", "--n-epochs", "2", "--n-evaluations", "2"]
 
@@ -226,9 +312,35 @@ def test_without_stable_baselines3_one_line_says_what_to_install(tmp_path, capsy
     assert not list(tmp_path.iterdir())
 
 
+def test_without_tensorboard_one_line_says_what_to_install(tmp_path, capsys, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find(name)
+    )
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["sb3", "ppo", "--tensorboard", "--out", str(tmp_path / "run")])
+    assert stop.value.code == 2
+    expected = "error: --tensorboard needs TensorBoard: pip install tensorboard"
+    assert capsys.readouterr().err.strip() == expected
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_module_of_ours_that_is_missing_is_not_taken_for_an_extra(monkeypatch):
+    monkeypatch.delitem(sys.modules, "agents.sb3", raising=False)
+    monkeypatch.setitem(sys.modules, "agents.sb3_vec_env", None)
+    with pytest.raises(ModuleNotFoundError, match=r"agents\.sb3_vec_env"):
+        import_sb3()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["sb3", "ppo", "--rollout-steps", "1", "--n-envs", "1"],
+            "rollout_steps times n_envs must",
+        ),
+        (["sb3", "ppo", "--hidden-sizes"], "hidden_sizes must have at least one layer, got none"),
+        (["sb3", "recurrent-ppo", "--resume", "nowhere"], "nowhere holds no run that can be resu"),
         (["sb3", "dqn"], "Available subcommands: ppo, sac, recurrent-ppo"),
         (["sb3", "ppo", "--total-steps", "0"], "total_steps must be at least 1, got 0"),
         (["sb3", "sac", "--total-steps", "-5"], "total_steps must be at least 1, got -5"),
