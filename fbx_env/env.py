@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 from gymnax.environments import environment, spaces
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from fbx_env import checks
@@ -235,6 +238,53 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         observation = self.observe(key_sensory, next_state, command, params)
         return observation, next_state, reward, ended, {"losses": losses}
 
+    @partial(jax.jit, static_argnames="self")
+    def step(
+        self,
+        key: PRNGKeyArray,
+        state: ReachState,
+        action: Float[Array, " action"],
+        params: ReachParams | None = None,
+    ) -> tuple[Observation, ReachState, Float[Array, ""], Bool[Array, ""], Bool[Array, ""], Any]:
+        """``step_env``, and the start of a new trial if this one has ended.
+
+        A new trial is drawn only if one of the environments that are stepped by the same ``vmap``
+        has ended: drawing at every step, as gymnax does, takes most of the time of a step.
+
+        Args:
+            key, state, action, params: as of ``step_env``; without params, those of the original
+                task.
+
+        Returns:
+            Observation, state, reward, whether the trial has ended by termination and by
+            truncation, and in ``info`` also ``final_observation``, of the trial that was going on.
+        """
+        params = self.default_params if params is None else params
+        last_obs, last_state, reward, terminated, info = self.step_env(
+            jax.random.fold_in(key, 0), state, action, params
+        )
+        truncated = self.is_truncated(last_state, params)
+        ended = terminated | truncated
+        # A new trial does not depend on what happened before: no gradient passes.
+        new_obs, new_state = _if_any(
+            ended,
+            lambda key, params: self.reset_env(jax.random.fold_in(key, 1), params),
+            key,
+            jax.lax.stop_gradient(params),
+        )
+        obs, state = jax.tree.map(
+            lambda new, last: jax.lax.select(ended, new, last),
+            (new_obs, new_state),
+            (last_obs, last_state),
+        )
+        info = {
+            **info,
+            "terminated": terminated,
+            "truncated": truncated,
+            "final_observation": last_obs,
+        }
+        return obs, state, reward, terminated, truncated, info
+
     def observe(
         self,
         key: PRNGKeyArray,
@@ -279,6 +329,31 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         _, state = jax.eval_shape(self.reset_env, jax.random.key(0), params)
         observation = jax.eval_shape(self.observe, jax.random.key(0), state, None, params)
         return spaces.Box(-jnp.inf, jnp.inf, observation.shape, jnp.float32)
+
+
+def _if_any(needed: Bool[Array, ""], function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns if it is needed, and zeros if not; under ``vmap``, if it is for any.
+
+    ``jax.lax.cond`` alone would compute it always under ``vmap``. No gradient passes.
+    """
+
+    def either(needed: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+        shapes = jax.eval_shape(function, *arguments)
+        zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+        return jax.lax.cond(needed, function, lambda *_: zeros, *arguments)
+
+    @custom_vmap
+    def one(needed: Any, *arguments: Any) -> Any:
+        return either(needed, function, *arguments)
+
+    @one.def_vmap
+    def many(size: int, batched: Any, needed: Any, *arguments: Any) -> Any:
+        axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, batched[1:])
+        together = jax.vmap(function, in_axes=tuple(axes), axis_size=size)
+        results = either(jnp.any(needed), together, *arguments)
+        return results, jax.tree.map(lambda _: True, results)
+
+    return one(needed, *arguments)
 
 
 def fraction_passed(state: ReachState, params: ReachParams) -> Float[Array, ""]:

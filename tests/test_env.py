@@ -63,6 +63,53 @@ def test_a_trial_terminates_after_its_steps_and_a_new_one_starts(experiment, key
     np.testing.assert_array_equal(state.plant.vel, 0)
 
 
+def test_environments_out_of_step_go_on_as_they_would_alone(experiment, key):
+    """Under one vmap, and one within another; some have ended and some have not."""
+    env, params = experiment
+    keys = jax.random.split(key, 6)
+    _, states = jax.vmap(env.reset, (0, None))(keys, params)
+    states = states.replace(time=jnp.array([4, 0, 4, 1, 2, 4], jnp.int32))
+    actions = jax.random.normal(key, (6, 2))
+
+    def step(key, state, action):
+        return env.step(key, state, action, params)
+
+    alone = [
+        step(keys[index], jax.tree.map(lambda leaf: leaf[index], states), actions[index])  # noqa: B023
+        for index in range(6)
+    ]
+    expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
+    together = jax.vmap(step)(keys, states, actions)
+    nested = jax.tree.map(lambda leaf: leaf.reshape(2, 3, *leaf.shape[1:]), (keys, states, actions))
+    within = jax.vmap(jax.vmap(step))(*nested)
+    flat = jax.tree.map(lambda leaf: leaf.reshape(6, *leaf.shape[2:]), within)
+    for results in (together, flat):
+        jax.tree.map(lambda *pair: np.testing.assert_allclose(*pair, 1e-6, 1e-6), results, expected)
+    assert expected[1].time.tolist() == [0, 1, 0, 2, 3, 0]
+
+
+def test_a_gradient_passes_a_step_but_not_into_the_next_trial(key):
+    env, params = make(max_steps_in_episode=5)
+    _, state = env.reset(key, params)
+
+    def position_after(action, params, time):
+        state_then = state.replace(time=jnp.asarray(time, jnp.int32))
+        keys = jax.random.split(key, 2)
+        many = jax.vmap(lambda key: env.step(key, state_then, action, params)[1].plant.vel)
+        return many(keys).sum()
+
+    by_action, by_params = jax.grad(position_after, argnums=(0, 1), allow_int=True)(
+        jnp.ones(2), params, 1
+    )
+    assert (by_action != 0).all()
+    assert by_params.plant.mass != 0
+    by_action, by_params = jax.grad(position_after, argnums=(0, 1), allow_int=True)(
+        jnp.ones(2), params, 4
+    )
+    assert not by_action.any()
+    assert not any(leaf.any() for leaf in jax.tree.leaves(by_params))
+
+
 def test_the_final_velocity_is_charged_once(key):
     env, params = make(max_steps_in_episode=3)
     _, state = env.reset_trial(key, Trial(start=(0, 0), goal=(1, 0)), params)

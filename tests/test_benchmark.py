@@ -1,0 +1,125 @@
+"""The benchmark: what it counts, how it takes turns, and what the command writes."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+import agents.__main__ as command_line
+from agents import GRUPolicy
+from agents.benchmark import Curve, Row, Work, matrix_product, median_seconds, random_play
+from agents.benchmark_command import as_markdown, draw_growth
+from fbx_env import ReachEnv, ReachParams
+
+
+def test_operations_are_those_of_the_products_in_the_network(key):
+    """An update takes three times the products of the forward pass, at each step of each trial."""
+    work = Work(hidden_size=7)
+    policy = GRUPolicy(8, 2, work.hidden_size, key=key)
+    jaxpr = jax.make_jaxpr(policy)(jnp.zeros(8), policy.initial_carry())
+    products = [each for each in jaxpr.jaxpr.eqns if each.primitive.name == "dot_general"]
+    forward = sum(2 * np.prod(each.invars[0].aval.shape) for each in products)
+    assert work.operations() == 3 * forward * work.batch_size * work.n_steps
+    assert Work().operations() == pytest.approx(1.31e9, rel=0.01)
+
+
+def test_functions_take_turns_and_the_median_counts(monkeypatch):
+    called, clock = [], iter([0, 9, 0, 1, 0, 2, 0, 1, 0, 3, 0, 5])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    functions = {name: lambda name=name: called.append(name) for name in "ab"}
+    assert median_seconds(functions, 3) == {"a": 3, "b": 1}
+    assert called == ["a", "b"] * 4
+
+
+def test_a_matrix_product_takes_two_operations_for_each_pair():
+    product, operations = matrix_product(4)
+    assert product().shape == (4, 4)
+    assert operations == 2 * 4 * 4 * 4
+
+
+def test_random_play_plays_every_step():
+    env, params = ReachEnv(), ReachParams(max_steps_in_episode=3)
+    short, again, longer = (random_play(env, params, 2, n)() for n in (5, 5, 6))
+    assert short == again
+    assert short != longer
+
+
+def test_the_table_reads_well():
+    rows = [Row("step", 12.345, "us", "times another", 0.25), Row("memory", 1.5, "GiB")]
+    assert as_markdown(rows).splitlines() == [
+        "| what   | figure  | ratio | of what       |",
+        "| ------ | ------- | ----- | ------------- |",
+        "| step   | 12.3 us | 0.25  | times another |",
+        "| memory | 1.5 GiB |       |               |",
+    ]
+
+
+def test_growth_is_drawn_beside_growth_in_proportion():
+    curves = [
+        Curve("hidden units", [25, 100], [1e-3, 3e-3]),
+        Curve("devices", [1, 2], [4e-3, 3e-3]),
+    ]
+    figure = draw_growth(curves)
+    first, second = figure.axes
+    assert first.get_xlabel() == "Hidden units"
+    assert first.get_ylabel() == "Time of an update [ms]"
+    proportion, measured = (line.get_ydata() for line in first.lines)
+    np.testing.assert_allclose(measured, [1, 3])
+    np.testing.assert_allclose(proportion, [1, 4])
+    np.testing.assert_allclose(second.lines[0].get_ydata(), [4, 2])
+    plt.close(figure)
+
+
+def run(folder, *parts):
+    command = ["benchmark", "--parts", *parts, "--repeats", "1", "--devices", "1"]
+    command_line.main([*command, "--out", str(folder)])
+    return json.loads((folder / "benchmark.json").read_text())
+
+
+def test_the_command_writes_a_table_and_json(tmp_path, capsys):
+    result = run(tmp_path, "gymnasium", "import")
+    shown = capsys.readouterr().out
+    table = (tmp_path / "benchmark.md").read_text()
+    assert table.strip() in shown
+    assert [row["what"] for row in result["rows"]] == [
+        *["step of one Gymnasium environment"] * 2,
+        "ReachVectorEnv of 1,024",
+        "import fbx_env, added to import gymnax",
+    ]
+    assert all(row["value"] > 0 for row in result["rows"][:3])
+    assert {"jax", "fbx-env"} <= set(result["versions"])
+    assert not (tmp_path / "growth.png").exists()
+
+
+@pytest.mark.slow
+def test_training_and_environments_are_measured(tmp_path):
+    result = run(tmp_path, "training", "environments", "memory", "sb3")
+    by_name = {row["what"]: row for row in result["rows"]}
+    share = by_name["update of 250 trials, 1 device(s)"]["ratio"]
+    assert 0 < share < 1
+    assert by_name["update of five replicates"]["ratio"] > 1
+    less, more = (
+        by_name[f"training on 64 trials of 10,000 steps, {how}"]["value"]
+        for how in ("steps computed anew", "every step kept")
+    )
+    assert less < 1.4
+    assert less < 0.8 * more
+    assert 0 < by_name["PPO, 100,000 steps in 64 environments"]["ratio"] < 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--repeats", "0", "repeats must be at least 1"),
+        ("--devices", "0", "devices must be at lea"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, capsys, option, value, message):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["benchmark", option, value, "--out", str(tmp_path / "none")])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
