@@ -101,7 +101,7 @@ def test_a_run_that_fails_keeps_the_model_and_says_why(tmp_path, capsys):
         (["train", "--n-replicates", "0"], "n_replicates must be at least 1, got 0"),
         (["plot", "nowhere"], "nowhere is not a run: it holds no model.json and model.npz"),
         (["fly"], "Available subcommands: train, evaluate, plot, sb3, compare"),
-        ([], "Expected one of {train, evaluate, plot, sb3, compare}"),
+        ([], "Expected one of {train, evaluate, plot, sb3, compare, benchmark}"),
     ],
 )
 def test_mistakes_are_told_in_two_lines_and_write_nothing(
