@@ -32,6 +32,7 @@ from agents.bptt import (
     compile_training,
     default_optimizer,
     init_state,
+    objective,
     select_trainable,
     train,
 )
@@ -140,44 +141,62 @@ def updates_of(work: Work, n_updates: int, devices: list[jax.Device] | None) -> 
     return lambda: advance(state, n_updates)
 
 
+def update_memory(work: Work, n_devices: int = 1) -> float:
+    """Memory of each device for the gradient of one update, beside inputs and results [MiB]."""
+    env, params = ReachEnv(), ReachParams(max_steps_in_episode=work.n_steps)
+    problem = Problem(env, params, BPTTConfig.hidden_weight, None, work.rematerialise)
+    key = jax.random.key(0)
+    policies = eqx.filter_vmap(lambda key: GRUPolicy(8, 2, work.hidden_size, key=key))(
+        jax.random.split(key, work.n_replicates)
+    )
+    keys = jax.random.split(key, work.batch_size // n_devices)
+    trials = jax.vmap(params.task.sample)(keys)
+
+    def gradients(policies: GRUPolicy) -> GRUPolicy:
+        return jax.vmap(jax.grad(lambda policy: objective(policy, problem, trials, keys)[0]))(
+            policies
+        )
+
+    used: Any = jax.jit(gradients).lower(policies).compile().memory_analysis()
+    return float(used.temp_size_in_bytes) / 1024**2
+
+
 def training_speed(devices: list[jax.Device] | None, repeats: int) -> list[Row]:
-    """Updates on the tutorial's work, beside a matrix product, replicates, and one device."""
+    """Updates on the tutorial's work, beside a matrix product, and five replicates of it."""
     n_updates = 20
+    one, five = Work(), Work(n_replicates=5)
+    product, operations = matrix_product()
     functions = {
-        "one model": updates_of(Work(), n_updates, devices),
-        "five replicates": updates_of(Work(n_replicates=5), n_updates, devices),
+        "product": product,
+        "one": updates_of(one, n_updates, None),
+        "five": updates_of(five, n_updates, None),
     }
     if devices is not None:
-        functions["one device"] = updates_of(Work(), n_updates, None)
-    functions["product"], operations = matrix_product()
-    seconds_of = median_seconds(functions, repeats)
-    rate = operations / seconds_of["product"]
-    update = seconds_of["one model"] / n_updates
-    n_devices = 1 if devices is None else len(devices)
-    rows = [
-        Row(
-            f"update of 250 trials, {n_devices} device(s)",
-            1e3 * update,
-            "ms",
-            f"share of the rate of a 2048 x 2048 product, {rate / 1e9:.0f} GFLOP/s",
-            Work().operations() / update / rate,
-        ),
-        Row(
-            "update of five replicates",
-            1e3 * seconds_of["five replicates"] / n_updates,
-            "ms",
-            "times one model",
-            seconds_of["five replicates"] / seconds_of["one model"],
-        ),
-    ]
-    if devices is not None:
+        functions["one, shared"] = updates_of(one, n_updates, devices)
+        functions["five, shared"] = updates_of(five, n_updates, devices)
+    seconds = median_seconds(functions, repeats)
+    rate = operations / seconds["product"]
+    rows = []
+    for suffix, where in (("", "one device"), (", shared", f"{len(devices or ())} devices")):
+        if f"one{suffix}" not in seconds:
+            continue
+        update = seconds[f"one{suffix}"] / n_updates
         rows.append(
             Row(
-                "update on one device",
-                1e3 * seconds_of["one device"] / n_updates,
+                f"update of 250 trials on {where}",
+                1e3 * update,
                 "ms",
-                f"times {n_devices} devices",
-                seconds_of["one device"] / seconds_of["one model"],
+                f"of the rate of a 2048 x 2048 product, {rate / 1e9:.0f} GFLOP/s",
+                one.operations() / update / rate,
+            )
+        )
+        rows.append(
+            Row(
+                f"update of five replicates on {where}",
+                1e3 * seconds[f"five{suffix}"] / n_updates,
+                "ms",
+                "times one model",
+                seconds[f"five{suffix}"] / seconds[f"one{suffix}"],
             )
         )
     return rows
@@ -403,39 +422,44 @@ def peak_memory() -> list[Row]:
 
 
 class Curve(NamedTuple):
-    """Time of an update as one quantity grows.
+    """What an update takes as one quantity grows.
 
     Attributes:
         quantity: what grows.
         values: of the quantity.
         seconds: of an update.
+        mebibytes: of memory for an update, on each device.
     """
 
     quantity: str
     values: list[int]
     seconds: list[float]
+    mebibytes: list[float]
 
 
 def growth(devices: list[jax.Device] | None, repeats: int) -> Iterable[Curve]:
-    """Time of an update as batch, horizon, hidden size, replicates and devices grow by turns."""
+    """What an update takes as batch, horizon, hidden size, replicates and devices grow by turns."""
     works: dict[str, dict[int, Work]] = {
         "trials in a batch": {n: Work(batch_size=n) for n in (10, 50, 250, 1000)},
         "steps in a trial": {n: Work(n_steps=n) for n in (25, 99, 400)},
         "hidden units": {n: Work(hidden_size=n) for n in (25, 50, 100, 200)},
         "replicates": {n: Work(n_replicates=n) for n in (1, 2, 5, 10)},
     }
+    n_devices = len(devices or (None,))
     for quantity, by_value in works.items():
         seconds = []
         for work in by_value.values():
             n_updates = max(1, round(2e10 / work.operations()))
             run = updates_of(work, n_updates, devices)
             seconds.append(median_seconds({"": run}, repeats)[""] / n_updates)
-        yield Curve(quantity, list(by_value), seconds)
+        memory = [update_memory(work, n_devices) for work in by_value.values()]
+        yield Curve(quantity, list(by_value), seconds, memory)
     if devices is not None:
-        counts = [n for n in range(1, len(devices) + 1) if Work().batch_size % n == 0]
+        counts = [n for n in range(1, n_devices + 1) if Work().batch_size % n == 0]
         runs = {str(n): updates_of(Work(), 10, devices[:n]) for n in counts}
         by_count = median_seconds(runs, repeats)
-        yield Curve("devices", counts, [by_count[str(n)] / 10 for n in counts])
+        memory = [update_memory(Work(), n) for n in counts]
+        yield Curve("devices", counts, [by_count[str(n)] / 10 for n in counts], memory)
 
 
 def device_words(devices: list[jax.Device] | None) -> str:

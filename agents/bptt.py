@@ -67,9 +67,9 @@ class BPTTConfig:
     """Number of updates."""
     batch_size: int = 16
     """Trials in each update."""
-    learning_rate: float = 0.005
-    """Learning rate at the start; it follows a cosine down to zero at the end. With fewer updates a
-    higher one is better: 0.01 for 1,000."""
+    learning_rate: float | None = None
+    """Learning rate at the start; it follows a cosine down to zero at the end. If not given, it is
+    15 divided by the number of updates, but at most 0.01."""
     clip_norm: float = 1.0
     """Gradients are scaled down to this global norm where they exceed it."""
     hidden_weight: float = 1e-5
@@ -81,7 +81,9 @@ class BPTTConfig:
     """Updates between two evaluations on the validation trials, each with a line of output."""
 
     def __post_init__(self) -> None:
-        whole, real = ("n_batches", "batch_size", "log_step"), ("learning_rate", "clip_norm")
+        whole, real = ("n_batches", "batch_size", "log_step"), ["clip_norm"]
+        if self.learning_rate is not None:
+            real.append("learning_rate")
         for name in whole:
             checks.whole(name, getattr(self, name), at_least=1, at_most=2**31 - 1)
         for name in real:
@@ -153,8 +155,15 @@ class TrainingError(ArithmeticError):
 
 
 def cosine_schedule(config: BPTTConfig) -> Callable[[Any], Any]:
-    """The default optimiser's learning rate as a function of the updates made."""
-    return optax.cosine_decay_schedule(config.learning_rate, config.n_batches)
+    """The default optimiser's learning rate as a function of the updates made.
+
+    Where none is given, all steps together go equally far, which ended closest to the optimum with
+    1,000, 2,000 and 3,000 updates: half the rate is too slow, and twice as much loses its way.
+    """
+    rate = config.learning_rate
+    if rate is None:
+        rate = min(0.01, 15 / config.n_batches)
+    return optax.cosine_decay_schedule(rate, config.n_batches)
 
 
 def default_optimizer(config: BPTTConfig) -> optax.GradientTransformation:

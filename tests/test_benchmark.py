@@ -10,7 +10,15 @@ from matplotlib import pyplot as plt
 
 import agents.__main__ as command_line
 from agents import GRUPolicy
-from agents.benchmark import Curve, Row, Work, matrix_product, median_seconds, random_play
+from agents.benchmark import (
+    Curve,
+    Row,
+    Work,
+    matrix_product,
+    median_seconds,
+    random_play,
+    update_memory,
+)
 from agents.benchmark_command import as_markdown, draw_growth
 from fbx_env import ReachEnv, ReachParams
 
@@ -40,6 +48,15 @@ def test_a_matrix_product_takes_two_operations_for_each_pair():
     assert operations == 2 * 4 * 4 * 4
 
 
+def test_memory_grows_with_the_batch_and_less_when_steps_are_computed_anew():
+    kept, twice, anew = (
+        update_memory(Work(n_steps=200, hidden_size=20, **options))
+        for options in ({}, {"batch_size": 500}, {"rematerialise": True})
+    )
+    assert 1.7 < twice / kept < 2.3
+    assert anew < 0.7 * kept
+
+
 def test_random_play_plays_every_step():
     env, params = ReachEnv(), ReachParams(max_steps_in_episode=3)
     short, again, longer = (random_play(env, params, 2, n)() for n in (5, 5, 6))
@@ -59,13 +76,15 @@ def test_the_table_reads_well():
 
 def test_growth_is_drawn_beside_growth_in_proportion():
     curves = [
-        Curve("hidden units", [25, 100], [1e-3, 3e-3]),
-        Curve("devices", [1, 2], [4e-3, 3e-3]),
+        Curve("hidden units", [25, 100], [1e-3, 3e-3], [10.0, 30.0]),
+        Curve("devices", [1, 2], [4e-3, 3e-3], [10.0, 6.0]),
     ]
     figure = draw_growth(curves)
-    first, second = figure.axes
-    assert first.get_xlabel() == "Hidden units"
+    first, second, below, _ = figure.axes
+    assert below.get_xlabel() == "Hidden units"
     assert first.get_ylabel() == "Time of an update [ms]"
+    assert below.get_ylabel() == "Memory of each device [MiB]"
+    np.testing.assert_allclose(below.lines[1].get_ydata(), [10, 30])
     proportion, measured = (line.get_ydata() for line in first.lines)
     np.testing.assert_allclose(measured, [1, 3])
     np.testing.assert_allclose(proportion, [1, 4])
@@ -98,9 +117,8 @@ def test_the_command_writes_a_table_and_json(tmp_path, capsys):
 def test_training_and_environments_are_measured(tmp_path):
     result = run(tmp_path, "training", "environments", "memory", "sb3")
     by_name = {row["what"]: row for row in result["rows"]}
-    share = by_name["update of 250 trials, 1 device(s)"]["ratio"]
-    assert 0 < share < 1
-    assert by_name["update of five replicates"]["ratio"] > 1
+    assert 0 < by_name["update of 250 trials on one device"]["ratio"] < 1
+    assert by_name["update of five replicates on one device"]["ratio"] > 1
     less, more = (
         by_name[f"training on 64 trials of 10,000 steps, {how}"]["value"]
         for how in ("steps computed anew", "every step kept")

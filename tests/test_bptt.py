@@ -23,6 +23,7 @@ from agents import (
 )
 from agents.bptt import (
     Problem,
+    cosine_schedule,
     default_optimizer,
     init_state,
     objective,
@@ -107,6 +108,14 @@ def test_gradients_beyond_the_limit_count_as_if_at_it():
     assert not np.allclose(second_step([0.06, 0.08], small), at_limit, rtol=1e-2)
 
 
+def test_longer_trainings_take_smaller_steps_unless_told():
+    for n_batches, rate in ((1, 0.01), (1500, 0.01), (3000, 0.005), (6000, 0.0025)):
+        assert cosine_schedule(BPTTConfig(n_batches=n_batches))(0) == pytest.approx(rate)
+    told = BPTTConfig(n_batches=3000, learning_rate=0.3)
+    assert cosine_schedule(told)(0) == pytest.approx(0.3)
+    assert cosine_schedule(told)(3000) == 0
+
+
 def test_every_update_has_trials_of_its_own(experiment, policy, key):
     _, history = train(policy, *experiment, SMALL, key=key, optimizer=optax.sgd(0.0), write=None)
     assert len(np.unique(history["training_position"])) == SMALL.n_batches
@@ -152,7 +161,7 @@ def test_history_has_every_term_and_validation_at_intervals(experiment, policy, 
     np.testing.assert_allclose(parts, history["training_total"], rtol=1e-5)
     seen = np.flatnonzero(np.isfinite(history["validation_total"]))
     assert seen.tolist() == [0, 5, 10, 11]
-    schedule = optax.cosine_decay_schedule(SMALL.learning_rate, 12)
+    schedule = optax.cosine_decay_schedule(0.01, 12)
     np.testing.assert_allclose(history["learning_rate"], schedule(np.arange(12)), rtol=1e-5)
     assert (history["gradient_norm"] > 0).all()
 
