@@ -21,11 +21,12 @@ PROJECT = Path(__file__).parent.parent
 TESTS = [
     *("test_plants.py", "test_channels.py", "test_tasks.py", "test_losses.py"),
     *("test_properties.py", "test_rollout.py", "test_env.py", "test_bptt.py", "test_lqr.py"),
+    "test_policies.py",
 ]
 PLANTS, CHANNELS = "fbx_env/plants.py", "fbx_env/channels.py"
 TASKS, LOSSES = "fbx_env/tasks.py", "fbx_env/losses.py"
 ENV, ROLLOUT = "fbx_env/env.py", "fbx_env/rollout.py"
-BPTT, LQR = "agents/bptt.py", "agents/lqr.py"
+BPTT, LQR, POLICIES = "agents/bptt.py", "agents/lqr.py", "agents/policies.py"
 
 MUTATIONS = [
     ("position moves with the velocity before the step", PLANTS,
@@ -103,9 +104,11 @@ MUTATIONS = [
      "jnp.sum(jnp.square(trajectory.activity), (-2, -1))",
      "jnp.sum(jnp.abs(trajectory.activity), (-2, -1))"),
     ("gradients are clipped to a global norm", BPTT,
-     "optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)", "optax.chain(adam)"),
+     "optax.chain(optax.clip_by_global_norm(config.clip_norm), muon)", "optax.chain(muon)"),
     ("trials and noise are drawn afresh at each update", BPTT,
      "jax.random.fold_in(state.key, state.iteration)", "jax.random.fold_in(state.key, 0)"),
+    ("the derivative of the gated units", POLICIES,
+     "by_update = (hidden - n) * z * (1 - z)", "by_update = (hidden - n) * z"),
 ]  # fmt: skip
 
 
