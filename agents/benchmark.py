@@ -412,11 +412,12 @@ def peak_memory() -> list[Row]:
             "import jax; from agents.benchmark import Work, most_memory, updates_of; "
             f"jax.block_until_ready(updates_of({work!r}, 2, None)()); print(most_memory())"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        )
-        gibibytes = float(done.stdout.splitlines()[-1])
         how = "steps computed anew" if rematerialise else "every step kept"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        if done.returncode:
+            reason = (done.stderr.splitlines() or ["it was killed"])[-1]
+            raise RuntimeError(f"with {how}, training ended with {done.returncode}: {reason}")
+        gibibytes = float(done.stdout.splitlines()[-1])
         rows.append(Row(f"training on 64 trials of 10,000 steps, {how}", gibibytes, "GiB"))
     return rows
 
@@ -439,13 +440,14 @@ class Curve(NamedTuple):
 
 def growth(devices: list[jax.Device] | None, repeats: int) -> Iterable[Curve]:
     """What an update takes as batch, horizon, hidden size, replicates and devices grow by turns."""
+    n_devices = len(devices or (None,))
+    batch_sizes = [n for n in (10, 50, 250, 1000) if n % n_devices == 0]
     works: dict[str, dict[int, Work]] = {
-        "trials in a batch": {n: Work(batch_size=n) for n in (10, 50, 250, 1000)},
+        "trials in a batch": {n: Work(batch_size=n) for n in batch_sizes},
         "steps in a trial": {n: Work(n_steps=n) for n in (25, 99, 400)},
         "hidden units": {n: Work(hidden_size=n) for n in (25, 50, 100, 200)},
         "replicates": {n: Work(n_replicates=n) for n in (1, 2, 5, 10)},
     }
-    n_devices = len(devices or (None,))
     for quantity, by_value in works.items():
         seconds = []
         for work in by_value.values():

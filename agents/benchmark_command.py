@@ -34,7 +34,8 @@ class Benchmark:
     """Measure how fast training and environments are on this machine, beside others.
 
     Every figure is a median of turns, taken in one process beside what it is compared with. Writes
-    benchmark.md, benchmark.json, and growth.png. All parts take about ten minutes on two cores.
+    benchmark.md, benchmark.json, and growth.png. All parts take about ten minutes on two cores. A
+    part that cannot be measured is told, with exit status 2, and what the others gave is kept.
     """
 
     out: Path = Path("runs/benchmark")
@@ -69,26 +70,49 @@ class Benchmark:
         self.out.mkdir(parents=True, exist_ok=True)
         with locked(self.out):
             started = time.perf_counter()
-            rows, curves = [], []
+            rows, curves, not_measured = [], [], {}
             # What is measured from cold comes first, whatever order the parts are given in.
             for part in sorted(set(self.parts), key=[*measure, "growth"].index):
                 print(f"Measuring: {part}.", flush=True)
-                if part == "growth":
-                    curves = list(benchmark.growth(shared, self.repeats))
-                else:
-                    rows += measure[part]()
-            self._write(rows, curves, benchmark.device_words(shared), time.perf_counter() - started)
+                try:
+                    if part == "growth":
+                        curves = list(benchmark.growth(shared, self.repeats))
+                    else:
+                        rows += measure[part]()
+                except (ValueError, RuntimeError, MemoryError, OSError) as error:
+                    # The minutes that all else has taken should not be lost.
+                    not_measured[part] = str(error)
+            self._write(
+                rows,
+                curves,
+                not_measured,
+                benchmark.device_words(shared),
+                time.perf_counter() - started,
+            )
+        if not_measured:
+            reasons = "; ".join(f"{part}: {reason}" for part, reason in not_measured.items())
+            raise ValueError(f"not everything could be measured; {reasons}")
 
     def _count_devices(self) -> int:
         if self.devices is not None:
-            return checks.whole("devices", self.devices, at_least=1)
+            n_devices = checks.whole("devices", self.devices, at_least=1)
+            if Work().batch_size % n_devices:
+                raise ValueError(
+                    f"devices must share {Work().batch_size} trials evenly, got {n_devices}"
+                )
+            return n_devices
         available = os.cpu_count() or 1
         if jax.default_backend() != "cpu":
             available = jax.local_device_count()
         return max(n for n in range(1, available + 1) if Work().batch_size % n == 0)
 
     def _write(
-        self, rows: Sequence[Row], curves: Sequence[Curve], machine: str, seconds: float
+        self,
+        rows: Sequence[Row],
+        curves: Sequence[Curve],
+        not_measured: dict[str, str],
+        machine: str,
+        seconds: float,
     ) -> None:
         text = as_markdown(rows)
         write_whole(self.out / "benchmark.md", f"{machine}\n\n{text}\n")
@@ -98,6 +122,7 @@ class Benchmark:
                 "machine": machine,
                 "rows": [row._asdict() for row in rows],
                 "growth": [curve._asdict() for curve in curves],
+                "not_measured": not_measured,
                 "wall_clock_seconds": seconds,
                 "versions": versions(),
             },

@@ -679,7 +679,8 @@ def compile_training(
     updates = _compile_for(partial(update_many, mesh=mesh), *begin, around=shared_out)
     compiled = time.perf_counter()
     say(f"Training step compiled in {compiled - started:.2f} seconds.")
-    validation = _compile_for(judge, state.policy, problem, trials, key_validation)
+    judged = unplace(place((state.policy, problem, trials, key_validation), mesh), mesh)
+    validation = _compile_for(judge, *judged)
     ended = time.perf_counter()
     say(f"Validation step compiled in {ended - compiled:.2f} seconds.\n")
 
@@ -688,7 +689,7 @@ def compile_training(
         return unplace(updates(placed[0], *begin[1:-1], placed[1]), mesh)
 
     def validate(policy: Any, compiled: bool = True) -> Any:
-        return (validation if compiled else judge)(policy, problem, trials, key_validation)
+        return (validation if compiled else judge)(policy, *judged[1:])
 
     return advance, validate, ended - started
 

@@ -7,7 +7,7 @@ are. Every device makes the same update from its own trials and the mean of all 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,11 @@ def make_mesh(devices: Sequence[jax.Device], n_replicates: int, batch_size: int)
     Raises:
         TypeError, ValueError: if the devices are no devices, or cannot share the work evenly.
     """
-    devices = list(devices)
+    got, devices = devices, list(devices) if isinstance(devices, Iterable) else []
     if not devices or not all(isinstance(device, jax.Device) for device in devices):
-        raise TypeError(f"devices must be JAX devices such as jax.devices(), got {devices!r}")
+        raise TypeError(f"devices must be JAX devices such as jax.devices(), got {got!r}")
+    if len(set(devices)) < len(devices):
+        raise ValueError(f"devices must be different from each other, got {devices!r}")
     for_replicates = math.gcd(n_replicates, len(devices))
     for_trials = len(devices) // for_replicates
     if batch_size % for_trials:
@@ -74,7 +76,7 @@ def _copied(array: Array, everywhere: NamedSharding) -> Array:
 
 
 def unplace(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """The same pytree with arrays that are on one device of this process."""
+    """The same pytree with arrays that are on this process's first device of the mesh."""
     if mesh is None:
         return tree
     return jax.tree.map(

@@ -1,6 +1,8 @@
 """The benchmark: what it counts, how it takes turns, and what the command writes."""
 
 import json
+import math
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ from agents.benchmark import (
     Curve,
     Row,
     Work,
+    growth,
     matrix_product,
     median_seconds,
     random_play,
@@ -128,9 +131,39 @@ def test_training_and_environments_are_measured(tmp_path):
     assert 0 < by_name["PPO, 100,000 steps in 64 environments"]["ratio"] < 1
 
 
+def test_what_cannot_be_measured_is_told_and_the_rest_is_kept(tmp_path, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "agents.sb3", raising=False)
+    monkeypatch.setitem(sys.modules, "sb3_contrib", None)
+    with pytest.raises(SystemExit) as stop:
+        run(tmp_path, "sb3", "import")
+    assert stop.value.code == 2
+    advice = 'sb3_contrib is not installed: pip install "fbx-env[sb3]"'
+    assert f"not everything could be measured; sb3: {advice}" in capsys.readouterr().err
+    result = json.loads((tmp_path / "benchmark.json").read_text())
+    assert result["not_measured"] == {"sb3": advice}
+    assert [row["what"] for row in result["rows"]] == ["import fbx_env, added to import gymnax"]
+
+
+@pytest.mark.parametrize("n_devices", [1, 25, 50])
+def test_growth_is_measured_where_the_devices_can_share_the_work(monkeypatch, n_devices):
+    """As many devices as large machines have cores, some more than the smallest batch."""
+
+    def shared_evenly(work, n_updates, devices):
+        for_trials = len(devices) // math.gcd(work.n_replicates, len(devices))
+        assert work.batch_size % for_trials == 0
+        return lambda: n_updates
+
+    monkeypatch.setattr("agents.benchmark.updates_of", shared_evenly)
+    monkeypatch.setattr("agents.benchmark.update_memory", lambda work, n_devices: 1.0)
+    curves = list(growth([jax.devices()[0]] * n_devices, repeats=1))
+    assert curves[0].values[-2:] == [250, 1000]
+    assert curves[-1].values[-1] == n_devices
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
+        ("--devices", "3", "devices must share 250 trials evenly, got 3"),
         ("--repeats", "0", "repeats must be at least 1"),
         ("--devices", "0", "devices must be at lea"),
     ],

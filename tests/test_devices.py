@@ -52,6 +52,13 @@ for devices in (None, jax.devices()):
         train_replicates(broken, env, params, config, keys=keys, devices=devices, write=None)
     except TrainingError as error:
         found.setdefault("fault", []).append(str(error))
+for devices in (None, jax.devices()[1:], jax.devices()[::-1]):
+    history = train(single, env, params, config, key=key, devices=devices, write=None)[1]
+    note("elsewhere", history)
+try:
+    train(single, env, params, BPTTConfig(batch_size=5), key=key, devices=jax.devices(), write=None)
+except ValueError as error:
+    found["uneven"] = str(error)
 print(json.dumps(found))
 """
 
@@ -69,6 +76,13 @@ def test_two_devices_find_the_losses_of_one(on_two_devices, what):
     one, two = on_two_devices[what]
     for column, values in one.items():
         np.testing.assert_allclose(two[column], values, rtol=1e-3, err_msg=column)
+
+
+def test_devices_need_not_begin_with_the_default_one(on_two_devices):
+    default, second, reverse = on_two_devices["elsewhere"]
+    for column, values in default.items():
+        np.testing.assert_allclose(second[column], values, rtol=1e-3, err_msg=column)
+        np.testing.assert_allclose(reverse[column], values, rtol=1e-3, err_msg=column)
 
 
 def test_a_fault_on_one_device_stops_both(on_two_devices):
@@ -158,17 +172,23 @@ def test_devices_share_replicates_before_trials():
     assert make_mesh([device], 5, 3).devices.shape == (1, 1)
 
 
-@pytest.mark.parametrize("devices", [[], ["cpu"], [None]])
+@pytest.mark.parametrize("devices", [[], ["cpu"], [None], 2, jax.devices()[0]])
 def test_devices_must_be_devices(devices):
     with pytest.raises(TypeError, match="devices must be JAX devices such as jax.devices()"):
         make_mesh(devices, 1, 4)
 
 
-def test_a_batch_must_be_shared_evenly(key):
+def test_devices_must_be_different(key):
     env, params = make(max_steps_in_episode=2)
-    devices = [jax.devices()[0]] * 3
-    with pytest.raises(ValueError, match="batch_size must be a multiple of 3.*got 16"):
+    devices = jax.devices() * 2
+    with pytest.raises(ValueError, match="devices must be different from each other"):
         train(GRUPolicy(8, 2, 3, key=key), env, params, key=key, devices=devices, write=None)
+
+
+def test_a_batch_must_be_shared_evenly(on_two_devices):
+    assert on_two_devices["uneven"] == (
+        "batch_size must be a multiple of 2, so that the 2 devices have as many trials each; got 5"
+    )
 
 
 @pytest.mark.parametrize(
