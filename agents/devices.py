@@ -123,6 +123,25 @@ def mean_over_trials(means: PyTree, mesh: Mesh | None) -> PyTree:
     return means if mesh is None else jax.lax.pmean(means, TRIALS)
 
 
+def with_mean_gradient(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """The same pytree, with respect to which a gradient is the mean of those of all devices.
+
+    A loss that is a mean over all trials has on each device the gradient of its own trials. A line
+    search differentiates the loss itself, and must do the same steps on every device.
+    """
+    return tree if mesh is None else _with_mean_gradient(tree)
+
+
+@jax.custom_vjp
+def _with_mean_gradient(tree: PyTree) -> PyTree:
+    return tree
+
+
+_with_mean_gradient.defvjp(
+    lambda tree: (tree, None), lambda _, gradient: (jax.lax.pmean(gradient, TRIALS),)
+)
+
+
 def any_replicate(condition: Bool[Array, "..."], mesh: Mesh | None) -> Bool[Array, ""]:
     """Whether a condition holds for any replicate, of any device."""
     here = jnp.any(condition)
