@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from agents import GRUPolicy, load_model, train
-from agents.devices import Computers, make_mesh
+from agents.devices import Computers, _check_free, make_mesh
 from fbx_env import make
 
 SMALL = ["--n-batches", "8", "--batch-size", "6", "--log-step", "4", "--hidden-size", "7"]
@@ -210,3 +210,14 @@ def test_a_batch_must_be_shared_evenly(on_two_devices):
 def test_computers_that_cannot_be_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Computers(**options)
+
+
+def test_a_port_in_use_is_refused():
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(
+            ValueError, match=f"coordinator must have a port that is free, got {port}"
+        ):
+            _check_free(port)
