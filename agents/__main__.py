@@ -454,6 +454,10 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1 if isinstance(error, TrainingError) else 2) from None
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if jax.distributed.is_initialized() and "RESOURCE_EXHAUSTED" not in str(error):
+            print(f"error: the processes lost each other: {error}", file=sys.stderr)
+            print("Another of them may have ended, and told why.", file=sys.stderr)
+            raise SystemExit(2) from None
         print(f"error: this is too much for the machine: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except Interrupted as stop:

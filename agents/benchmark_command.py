@@ -70,7 +70,8 @@ class Benchmark:
         self.out.mkdir(parents=True, exist_ok=True)
         with locked(self.out):
             started = time.perf_counter()
-            rows, curves, not_measured = [], [], {}
+            rows, curves = [], []
+            not_measured: dict[str, str] = {}
             # What is measured from cold comes first, whatever order the parts are given in.
             for part in sorted(set(self.parts), key=[*measure, "growth"].index):
                 print(f"Measuring: {part}.", flush=True)

@@ -41,6 +41,7 @@ from agents.devices import (
     spans_processes,
     told_by_first_process,
     unplace,
+    with_mean_gradient,
 )
 from agents.history import History
 from agents.interrupts import Interrupted, Request, requests_to_stop
@@ -284,11 +285,10 @@ def update(
     learning, fixed = eqx.partition(state.policy, problem.trainable)
 
     def loss(learning: PyTree) -> tuple[Float[Array, ""], Terms]:
-        return objective(eqx.combine(learning, fixed), problem, trials, keys_noise)
+        policy = eqx.combine(with_mean_gradient(learning, mesh), fixed)
+        return mean_over_trials(objective(policy, problem, trials, keys_noise), mesh)
 
-    (total, terms), gradient = mean_over_trials(
-        jax.value_and_grad(loss, has_aux=True)(learning), mesh
-    )
+    (total, terms), gradient = jax.value_and_grad(loss, has_aux=True)(learning)
     gradient_norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(total) & jnp.isfinite(gradient_norm)
     # What line searches and schedules on plateaus ask for beside the gradient.
@@ -298,7 +298,7 @@ def update(
         learning,
         value=total,
         grad=gradient,
-        value_fn=lambda learning: mean_over_trials(loss(learning)[0], mesh),
+        value_fn=lambda learning: loss(learning)[0],
     )
     updated = TrainState(
         policy=eqx.combine(optax.apply_updates(learning, steps), fixed),

@@ -7,6 +7,7 @@ are. Every device makes the same update from its own trials and the mean of all 
 from __future__ import annotations
 
 import math
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +124,25 @@ def mean_over_trials(means: PyTree, mesh: Mesh | None) -> PyTree:
     return means if mesh is None else jax.lax.pmean(means, TRIALS)
 
 
+def with_mean_gradient(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """The same pytree, with respect to which a gradient is the mean of those of all devices.
+
+    A loss that is a mean over all trials has on each device the gradient of its own trials. A line
+    search differentiates the loss itself, and must do the same steps on every device.
+    """
+    return tree if mesh is None else _with_mean_gradient(tree)
+
+
+@jax.custom_vjp
+def _with_mean_gradient(tree: PyTree) -> PyTree:
+    return tree
+
+
+_with_mean_gradient.defvjp(
+    lambda tree: (tree, None), lambda _, gradient: (jax.lax.pmean(gradient, TRIALS),)
+)
+
+
 def any_replicate(condition: Bool[Array, "..."], mesh: Mesh | None) -> Bool[Array, ""]:
     """Whether a condition holds for any replicate, of any device."""
     here = jnp.any(condition)
@@ -211,7 +231,7 @@ class Computers:
             The devices of all processes; ``None`` if there is only the default one.
 
         Raises:
-            ValueError: if this process has fewer devices.
+            ValueError: if this process has fewer devices, or the coordinator's port is in use.
             RuntimeError: if the other processes are not found.
         """
         if self.devices > 1 or self.coordinator is not None:
@@ -221,6 +241,8 @@ class Computers:
         if self.coordinator == "auto":
             jax.distributed.initialize()
         elif self.coordinator is not None:
+            if self.process == 0:
+                _check_free(int(self.coordinator.rpartition(":")[2]))
             jax.distributed.initialize(self.coordinator, self.n_processes, self.process)
         if len(jax.local_devices()) < self.devices:
             raise ValueError(
@@ -231,3 +253,15 @@ class Computers:
             return None
         by_process = [jax.local_devices(process) for process in range(jax.process_count())]
         return [device for devices in by_process for device in devices[: self.devices]]
+
+
+def _check_free(port: int) -> None:
+    """Raise ``ValueError`` if a port cannot be listened on; JAX would crash."""
+    try:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("", port))
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"coordinator must have a port that is free, got {port} ({error})"
+        ) from error

@@ -350,7 +350,8 @@ def _if_any(needed: Bool[Array, ""], function: Callable[..., Any], *arguments: A
     def many(size: int, batched: Any, needed: Any, *arguments: Any) -> Any:
         axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, batched[1:])
         together = jax.vmap(function, in_axes=tuple(axes), axis_size=size)
-        results = either(jnp.any(needed), together, *arguments)
+        # A further vmap, if there is one, asks again whether it is for any.
+        results = _if_any(jnp.any(needed), together, *arguments)
         return results, jax.tree.map(lambda _: True, results)
 
     return one(needed, *arguments)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from agents import GRUPolicy, load_model, train
-from agents.devices import Computers, make_mesh
+from agents.devices import Computers, _check_free, make_mesh
 from fbx_env import make
 
 SMALL = ["--n-batches", "8", "--batch-size", "6", "--log-step", "4", "--hidden-size", "7"]
@@ -22,7 +22,7 @@ SMALL = ["--n-batches", "8", "--batch-size", "6", "--log-step", "4", "--hidden-s
 ON_TWO_DEVICES = """
 import json, jax
 jax.config.update("jax_num_cpu_devices", 2)
-import equinox as eqx
+import equinox as eqx, optax
 from agents import BPTTConfig, GRUPolicy, TrainingError, train, train_replicates
 from fbx_env import make
 
@@ -53,8 +53,10 @@ for devices in (None, jax.devices()):
     except TrainingError as error:
         found.setdefault("fault", []).append(str(error))
 for devices in (None, jax.devices()[1:], jax.devices()[::-1]):
-    history = train(single, env, params, config, key=key, devices=devices, write=None)[1]
-    note("elsewhere", history)
+    history = train(
+        single, env, params, config, key=key, optimizer=optax.lbfgs(), devices=devices, write=None
+    )[1]
+    note("line search", history)
 try:
     train(single, env, params, BPTTConfig(batch_size=5), key=key, devices=jax.devices(), write=None)
 except ValueError as error:
@@ -78,11 +80,12 @@ def test_two_devices_find_the_losses_of_one(on_two_devices, what):
         np.testing.assert_allclose(two[column], values, rtol=1e-3, err_msg=column)
 
 
-def test_devices_need_not_begin_with_the_default_one(on_two_devices):
-    default, second, reverse = on_two_devices["elsewhere"]
-    for column, values in default.items():
-        np.testing.assert_allclose(second[column], values, rtol=1e-3, err_msg=column)
-        np.testing.assert_allclose(reverse[column], values, rtol=1e-3, err_msg=column)
+def test_a_line_search_takes_the_same_steps_whatever_devices_there_are(on_two_devices):
+    """The default device, another one, and both, the other one first."""
+    default, *others = on_two_devices["line search"]
+    for other in others:
+        for column, values in default.items():
+            np.testing.assert_allclose(other[column], values, rtol=1e-3, err_msg=column)
 
 
 def test_a_fault_on_one_device_stops_both(on_two_devices):
@@ -207,3 +210,14 @@ def test_a_batch_must_be_shared_evenly(on_two_devices):
 def test_computers_that_cannot_be_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Computers(**options)
+
+
+def test_a_port_in_use_is_refused():
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(
+            ValueError, match=f"coordinator must have a port that is free, got {port}"
+        ):
+            _check_free(port)

@@ -88,6 +88,18 @@ def test_environments_out_of_step_go_on_as_they_would_alone(experiment, key):
     assert expected[1].time.tolist() == [0, 1, 0, 2, 3, 0]
 
 
+def test_new_trials_are_drawn_on_a_condition_however_deep_the_vmap(key):
+    """Under ``vmap``, JAX turns a condition that differs between its entries into a choice."""
+    env, params = make()
+    keys = jax.random.split(key, (2, 3))
+    step, reset = env.step, env.reset
+    for _ in range(2):
+        step, reset = jax.vmap(step, (0, 0, 0, None)), jax.vmap(reset, (0, None))
+    _, states = reset(keys, params)
+    program = jax.make_jaxpr(step)(keys, states, jnp.zeros((2, 3, 2)), params)
+    assert str(program).count("cond[") == 1
+
+
 def test_a_gradient_passes_a_step_but_not_into_the_next_trial(key):
     env, params = make(max_steps_in_episode=5)
     _, state = env.reset(key, params)
