@@ -90,6 +90,8 @@ class Train:
 
     def run(self) -> None:
         """Do it."""
+        if self.computers.coordinator is not None:
+            print(f"Waiting for the other processes ({self.computers.coordinator}).", flush=True)
         devices = self.computers.start()
         if jax.process_index() > 0:
             self._help(devices)

@@ -210,7 +210,7 @@ class Computers:
     """Which of them this is, from 0 on. The first one prints and writes."""
 
     def __post_init__(self) -> None:
-        checks.whole("devices", self.devices, at_least=1, at_most=10**6)
+        checks.whole("devices", self.devices, at_least=1, at_most=1024)
         numbers = (self.n_processes, self.process)
         if self.coordinator in (None, "auto"):
             if numbers != (None, None):
@@ -221,7 +221,7 @@ class Computers:
             raise ValueError(f"coordinator must be auto or host:port, got {self.coordinator!r}")
         if None in numbers:
             raise ValueError("with a coordinator, n_processes and process must be given")
-        n_processes = checks.whole("n_processes", self.n_processes, at_least=1, at_most=10**6)
+        n_processes = checks.whole("n_processes", self.n_processes, at_least=1, at_most=10**5)
         checks.whole("process", self.process, at_least=0, at_most=n_processes - 1)
 
     def start(self) -> list[jax.Device] | None:
@@ -231,7 +231,8 @@ class Computers:
             The devices of all processes; ``None`` if there is only the default one.
 
         Raises:
-            ValueError: if this process has fewer devices, or the coordinator's port is in use.
+            ValueError: if this process has fewer devices, processes were given different numbers,
+                or the coordinator's port is in use.
             RuntimeError: if the other processes are not found.
         """
         if self.devices > 1 or self.coordinator is not None:
@@ -252,6 +253,11 @@ class Computers:
         if self.devices == jax.process_count() == 1:
             return None
         by_process = [jax.local_devices(process) for process in range(jax.process_count())]
+        counts = [len(devices) for devices in by_process]
+        if len(set(counts)) == 1:
+            counts = multihost_utils.process_allgather(np.array(self.devices)).ravel().tolist()
+        if len(set(counts)) > 1:
+            raise ValueError(f"devices must be as many in each process, got {counts}")
         return [device for devices in by_process for device in devices[: self.devices]]
 
 
