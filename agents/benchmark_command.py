@@ -34,7 +34,7 @@ class Benchmark:
     """Measure how fast training and environments are on this machine, beside others.
 
     Every figure is a median of turns, taken in one process beside what it is compared with. Writes
-    benchmark.md, benchmark.json, and growth.png. All parts take about ten minutes on two cores. A
+    benchmark.md, benchmark.json, and growth.png. All parts take about five minutes on two cores. A
     part that cannot be measured is told, with exit status 2, and what the others gave is kept.
     """
 
