@@ -110,7 +110,8 @@ class Train:
             prepare_folder(folder, self.overwrite, (*RUN_FILES, *PICTURES))
             checkpoints.remove()
             write_json(folder / CONFIG, as_dict(self))
-            self.complete(folder, policy, env, params, checkpoints, devices)
+            with telling_how_to_go_on(folder):
+                self.complete(folder, policy, env, params, checkpoints, devices)
 
     def _help(self, devices: Sequence[jax.Device] | None) -> None:
         """Train with the first process, which does all else."""
@@ -141,7 +142,9 @@ class Train:
                 print(f"The run in {folder} is finished; there is nothing to resume.")
                 return
             env, params = run.experiment.make()
-            run.complete(folder, run.untrained(env, params), env, params, checkpoints, devices)
+            policy = run.untrained(env, params)
+            with telling_how_to_go_on(folder):
+                run.complete(folder, policy, env, params, checkpoints, devices)
 
     def _options(self) -> dict[str, Any]:
         """All settings by name, on one level."""
@@ -161,18 +164,6 @@ class Train:
         devices: Sequence[jax.Device] | None,
     ) -> None:
         """Train, or go on with it, then judge, draw and write everything into the folder."""
-        with telling_how_to_go_on(folder):
-            self._complete(folder, policy, env, params, checkpoints, devices)
-
-    def _complete(
-        self,
-        folder: Path,
-        policy: NetworkPolicy,
-        env: ReachEnv,
-        params: ReachParams,
-        checkpoints: Checkpoints,
-        devices: Sequence[jax.Device] | None,
-    ) -> None:
         started = time.perf_counter()
         key_train, key_evaluate = self.keys()[1:]
         fault = None

@@ -381,8 +381,8 @@ def train(
         key: for trials and noise.
         where_train: selects what learns, as in ``select_trainable``; the rest stays as it is.
         validation_trials: on which losses are reported; the task's own if not given.
-        optimizer: of optax, instead of ``default_optimizer``; the
-            history then has NaN as learning rate.
+        optimizer: of optax, instead of ``default_optimizer``; the history then has NaN as learning
+            rate.
         devices: over which the trials of each batch are shared out, or the replicates where their
             numbers allow, such as ``jax.devices()``; these may belong to several processes, each of
             which calls this function. If not given, JAX's default device does all.
