@@ -4,12 +4,8 @@ from agents.bptt import BPTTConfig as BPTTConfig
 from agents.bptt import TrainingError as TrainingError
 from agents.bptt import train as train
 from agents.bptt import train_replicates as train_replicates
-from agents.checkpoints import load_model as load_model
-from agents.checkpoints import save_model as save_model
 from agents.evaluation import evaluate as evaluate
 from agents.evaluation import evaluate_replicates as evaluate_replicates
-from agents.history import History as History
-from agents.interrupts import Interrupted as Interrupted
 from agents.lqr import OptimalPolicy as OptimalPolicy
 from agents.lqr import expected_loss as expected_loss
 from agents.lqr import optimal_loss as optimal_loss
@@ -22,4 +18,8 @@ from agents.policies import make_policy as make_policy
 from agents.presets import TrainingContext as TrainingContext
 from agents.presets import TrainingTask as TrainingTask
 from agents.presets import point_mass_nn_simple_reaches as point_mass_nn_simple_reaches
-from agents.resuming import Checkpoints as Checkpoints
+from agents.storage.checkpoints import Checkpoints as Checkpoints
+from agents.storage.history import History as History
+from agents.storage.interrupts import Interrupted as Interrupted
+from agents.storage.models import load_model as load_model
+from agents.storage.models import save_model as save_model

@@ -24,17 +24,18 @@ from jaxtyping import PRNGKeyArray
 
 from agents.benchmark_command import Benchmark
 from agents.bptt import BPTTConfig, TrainingError, train, train_replicates
-from agents.checkpoints import load_model, save_model
 from agents.compare_command import Compare
 from agents.devices import Computers
 from agents.evaluation import evaluate, evaluate_replicates
-from agents.files import locked, remove_partial
-from agents.history import History
-from agents.interrupts import Interrupted
 from agents.pictures import PICTURES, draw_all, draw_reaches, draw_training
 from agents.policies import NetworkPolicy, count_replicates, make_policy
-from agents.resuming import Checkpoints
-from agents.runs import (
+from agents.sb3_command import SB3Command
+from agents.storage.checkpoints import Checkpoints
+from agents.storage.files import locked, remove_partial
+from agents.storage.history import History
+from agents.storage.interrupts import Interrupted
+from agents.storage.models import load_model, save_model
+from agents.storage.runs import (
     CONFIG,
     METRICS,
     RUN_FILES,
@@ -46,7 +47,6 @@ from agents.runs import (
     versions,
     write_json,
 )
-from agents.sb3_command import SB3Command
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks, rollout, tree_take
 
 COMPUTERS = [field.name for field in dataclasses.fields(Computers)]

@@ -37,11 +37,11 @@ from agents.bptt import (
     train,
 )
 from agents.devices import make_mesh
-from agents.history import History
 from agents.lqr import optimal_loss
 from agents.policies import GRUPolicy
 from agents.sb3_command import import_sb3
 from agents.sb3_recipes import PPORecipe
+from agents.storage.history import History
 from fbx_env import ReachEnv, ReachGymEnv, ReachParams, ReachVectorEnv
 
 TUTORIAL_TARGET = 5.83e-4

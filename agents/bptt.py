@@ -43,9 +43,9 @@ from agents.devices import (
     unplace,
     with_mean_gradient,
 )
-from agents.history import History
-from agents.interrupts import Interrupted, Request, requests_to_stop
-from agents.resuming import Checkpoints, Keeper, describe, from_bytes, to_bytes
+from agents.storage.checkpoints import Checkpoints, Keeper, describe, from_bytes, to_bytes
+from agents.storage.history import History
+from agents.storage.interrupts import Interrupted, Request, requests_to_stop
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks
 from fbx_env.rollout import rollout_trial
 

@@ -17,10 +17,10 @@ import tyro
 
 from agents import comparison
 from agents.bptt import BPTTConfig
-from agents.files import replacing, write_whole
-from agents.interrupts import Interrupted, Request, requests_to_stop
-from agents.runs import CONFIG, Experiment, as_dict, key_from, versions, write_json
 from agents.sb3_recipes import PPORecipe, RecurrentPPORecipe, SACRecipe
+from agents.storage.files import replacing, write_whole
+from agents.storage.interrupts import Interrupted, Request, requests_to_stop
+from agents.storage.runs import CONFIG, Experiment, as_dict, key_from, versions, write_json
 
 Learner = Literal["bptt", "ppo", "sac", "recurrent-ppo"]
 

@@ -23,12 +23,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from agents.bptt import losses_by_term
-from agents.checkpoints import load_model
 from agents.evaluation import evaluate, random_trials
-from agents.files import replacing
-from agents.history import History
 from agents.lqr import OptimalPolicy, optimal_loss
-from agents.runs import Experiment, key_from
+from agents.storage.files import replacing
+from agents.storage.history import History
+from agents.storage.models import load_model
+from agents.storage.runs import Experiment, key_from
 from fbx_env import ReachEnv, ReachParams, Trajectory, colors, plot, rollout
 from fbx_env.plot import style
 

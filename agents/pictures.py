@@ -8,13 +8,13 @@ from typing import Any
 
 import jax
 import matplotlib.pyplot as plt
+from fbx_env.tasks import Task
 from jaxtyping import PRNGKeyArray
 from matplotlib.figure import Figure
 
-from agents.files import replacing
-from agents.history import History
+from agents.storage.files import replacing
+from agents.storage.history import History
 from fbx_env import Trajectory, plot, tree_take
-from fbx_env.tasks import Task
 
 N_DISTRIBUTION_TRIALS = 200
 """Trials in the picture of a task's distribution."""

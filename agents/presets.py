@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from agents.bptt import BPTTConfig, losses_by_term, select_trainable, train, train_replicates
 from agents.evaluation import evaluate, evaluate_replicates
-from agents.history import History
 from agents.policies import make_policy
-from agents.resuming import Checkpoints
+from agents.storage.checkpoints import Checkpoints
+from agents.storage.history import History
 from fbx_env import (
     Loss,
     PointMass,

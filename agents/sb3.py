@@ -34,14 +34,14 @@ from tqdm import tqdm
 
 from agents.actors import OBSERVATION_CLIP, ActorPolicy
 from agents.bptt import BPTTConfig, TrainingError, losses_by_term
-from agents.checkpoints import save_model
 from agents.evaluation import random_trials
-from agents.files import replacing
-from agents.history import History
-from agents.interrupts import Interrupted, Request, requests_to_stop
-from agents.runs import write_json
 from agents.sb3_recipes import PPORecipe, Recipe, RecurrentPPORecipe, SACRecipe
 from agents.sb3_vec_env import ReachVecEnv
+from agents.storage.files import replacing
+from agents.storage.history import History
+from agents.storage.interrupts import Interrupted, Request, requests_to_stop
+from agents.storage.models import save_model
+from agents.storage.runs import write_json
 from fbx_env import ReachEnv, ReachParams, rollout
 
 NOISE_SEED = 0

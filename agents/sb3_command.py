@@ -16,13 +16,14 @@ from typing import Annotated, Any
 import matplotlib.pyplot as plt
 import tyro
 
-from agents.checkpoints import load_model
 from agents.evaluation import N_RANDOM_TRIALS, evaluate, random_trials
-from agents.files import locked, remove_partial, replacing
-from agents.history import History
-from agents.interrupts import Interrupted
 from agents.pictures import PICTURES, draw_reaches
-from agents.runs import (
+from agents.sb3_recipes import PPORecipe, RecurrentPPORecipe, SACRecipe
+from agents.storage.files import locked, remove_partial, replacing
+from agents.storage.history import History
+from agents.storage.interrupts import Interrupted
+from agents.storage.models import load_model
+from agents.storage.runs import (
     CONFIG,
     METRICS,
     RUN_FILES,
@@ -34,7 +35,6 @@ from agents.runs import (
     versions,
     write_json,
 )
-from agents.sb3_recipes import PPORecipe, RecurrentPPORecipe, SACRecipe
 from fbx_env import ReachEnv, plot
 
 

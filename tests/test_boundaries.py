@@ -24,7 +24,7 @@ from agents import (
     train,
     train_replicates,
 )
-from agents.runs import write_json
+from agents.storage.runs import write_json
 from fbx_env import (
     CommandCost,
     Component,

@@ -15,8 +15,8 @@ import pytest
 import agents.__main__ as command_line
 from agents import compare_command, comparison, optimal_loss
 from agents.compare_command import experiment_arguments
-from agents.interrupts import Request
-from agents.runs import Experiment
+from agents.storage.interrupts import Request
+from agents.storage.runs import Experiment
 from fbx_env import make
 
 TINY = ["--n-steps", "10", "--dt", "0.2", "--motor-delay", "1", "--bptt-updates", "5"]

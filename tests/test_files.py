@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-import agents.files
-from agents.files import locked, remove_partial, replacing, write_whole
+import agents.storage.files
+from agents.storage.files import locked, remove_partial, replacing, write_whole
 
 
 def names(folder):
@@ -77,7 +77,7 @@ with runpy.run_path(sys.argv[1])["locked"](sys.argv[2]):
 
 
 def test_one_process_at_a_time_and_a_killed_one_leaves_no_lock(tmp_path):
-    command = [sys.executable, "-c", LOCK_AND_WAIT, agents.files.__file__, str(tmp_path)]
+    command = [sys.executable, "-c", LOCK_AND_WAIT, agents.storage.files.__file__, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "locked\n"
         with (
@@ -106,7 +106,7 @@ def test_a_disk_that_knows_no_locks_is_told_and_nothing_stays_open(tmp_path, mon
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(agents.files.fcntl, "flock", refuse)
+    monkeypatch.setattr(agents.storage.files.fcntl, "flock", refuse)
     before = open_files()
     with pytest.raises(OSError, match="No locks available"), locked(tmp_path):
         pass
@@ -115,7 +115,7 @@ def test_a_disk_that_knows_no_locks_is_told_and_nothing_stays_open(tmp_path, mon
 
 def test_a_lock_on_a_file_that_was_removed_meanwhile_does_not_count(tmp_path, monkeypatch):
     """Another process ended between our opening its lock file and our locking it."""
-    flock = agents.files.fcntl.flock
+    flock = agents.storage.files.fcntl.flock
     removals = iter([True])
 
     def remove_first(*arguments):
@@ -124,7 +124,7 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_does_not_count(tmp_path, mo
         flock(*arguments)
 
     before = open_files()
-    monkeypatch.setattr(agents.files.fcntl, "flock", remove_first)
+    monkeypatch.setattr(agents.storage.files.fcntl, "flock", remove_first)
     with locked(tmp_path):
         assert names(tmp_path) == [".lock"]
         with pytest.raises(BlockingIOError):

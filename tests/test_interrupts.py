@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from agents.interrupts import requests_to_stop
+from agents.storage.interrupts import requests_to_stop
 
 
 @pytest.fixture(autouse=True)

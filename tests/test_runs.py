@@ -14,8 +14,8 @@ import pytest
 
 import agents.__main__ as command_line
 from agents import History, load_model
-from agents.files import locked
-from agents.runs import versions
+from agents.storage.files import locked
+from agents.storage.runs import versions
 
 TINY = ["--n-batches", "6", "--batch-size", "1", "--log-step", "3", "--hidden-size", "3"]
 TINY += ["--n-steps", "4", "--n-replicates", "2"]
@@ -133,7 +133,7 @@ def test_a_full_disk_is_told_and_costs_nothing(whole, tmp_path, capsys, monkeypa
         def full(*_, **__):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        patch.setattr("agents.checkpoints.write_whole", full)
+        patch.setattr("agents.storage.models.write_whole", full)
         assert run("train", *TINY, "--out", tmp_path / "run") == 2
     message = capsys.readouterr().err
     assert "error: [Errno 28] No space left on device" in message
@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_written_is_told(error, whole, tmp_path, capsys,
         raise OSError(error, os.strerror(error), str(path))
 
     before = content(whole)
-    monkeypatch.setattr("agents.files.os.open", refuse)
+    monkeypatch.setattr("agents.storage.files.os.open", refuse)
     for command in (["train", *TINY, "--out", tmp_path / "run"], ["evaluate", whole]):
         assert run(*command) == 2
         message = capsys.readouterr().err

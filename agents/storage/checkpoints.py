@@ -23,9 +23,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from agents.files import remove_partial, write_whole
-from agents.history import History
-from agents.runs import versions
+from agents.storage.files import remove_partial, write_whole
+from agents.storage.history import History
+from agents.storage.runs import versions
 from fbx_env import checks
 
 FORMAT = b"fbx-env checkpoint 1 "

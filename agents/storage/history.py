@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.files import replacing
+from agents.storage.files import replacing
 from fbx_env import checks
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from agents.actors import ActorPolicy
-from agents.files import write_whole
 from agents.lqr import exact
 from agents.policies import POLICIES, NetworkPolicy, RNNPolicy, count_replicates
+from agents.storage.files import write_whole
 from fbx_env import Component, ReachParams, checks
 
 FORMAT = "fbx-env model 2"

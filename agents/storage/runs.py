@@ -15,7 +15,7 @@ from typing import Any
 import jax
 from jaxtyping import PRNGKeyArray
 
-from agents.files import LOCK, remove_partial, write_whole
+from agents.storage.files import LOCK, remove_partial, write_whole
 from fbx_env import ReachEnv, ReachParams, checks, make
 
 Corners = tuple[tuple[float, float], tuple[float, float]]

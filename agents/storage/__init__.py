@@ -1,0 +1,1 @@
+"""Files: models, checkpoints, histories and the folders of runs."""
