@@ -24,8 +24,8 @@ from jaxtyping import PRNGKeyArray
 
 from agents.benchmark_command import Benchmark
 from agents.bptt import BPTTConfig, TrainingError, train, train_replicates
+from agents.bptt.devices import Computers
 from agents.compare_command import Compare
-from agents.devices import Computers
 from agents.evaluation import evaluate, evaluate_replicates
 from agents.pictures import PICTURES, draw_all, draw_reaches, draw_training
 from agents.policies import NetworkPolicy, count_replicates, make_policy

@@ -36,7 +36,7 @@ from agents.bptt import (
     select_trainable,
     train,
 )
-from agents.devices import make_mesh
+from agents.bptt.devices import make_mesh
 from agents.lqr import optimal_loss
 from agents.policies import GRUPolicy
 from agents.sb3_command import import_sb3

@@ -17,11 +17,11 @@ from matplotlib.ticker import NullLocator
 
 from agents import benchmark
 from agents.benchmark import Curve, Row, Work
-from agents.devices import Computers
+from agents.bptt.devices import Computers
 from agents.storage.files import locked, replacing, write_whole
 from agents.storage.runs import versions, write_json
 from fbx_env import checks
-from fbx_env.colors import PALETTE
+from fbx_env.figures.colors import PALETTE
 from fbx_env.plot import style
 
 Part = Literal[

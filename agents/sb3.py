@@ -32,9 +32,9 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 from tqdm import tqdm
 
-from agents.actors import OBSERVATION_CLIP, ActorPolicy
 from agents.bptt import BPTTConfig, TrainingError, losses_by_term
 from agents.evaluation import random_trials
+from agents.policies.actor import OBSERVATION_CLIP, ActorPolicy
 from agents.sb3_recipes import PPORecipe, Recipe, RecurrentPPORecipe, SACRecipe
 from agents.sb3_vec_env import ReachVecEnv
 from agents.storage.files import replacing

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from agents import GRUPolicy, load_model, train
-from agents.devices import Computers, _check_free, make_mesh
+from agents.bptt.devices import Computers, _check_free, make_mesh
 from fbx_env import make
 
 SMALL = ["--n-batches", "8", "--batch-size", "6", "--log-step", "4", "--hidden-size", "7"]

@@ -93,10 +93,14 @@ def test_leaky_units_decay_with_their_leak(key):
 
 
 def test_mistakes_are_named(key):
-    with pytest.raises(
-        ValueError, match="unknown hidden_type 'gro'; there are gru, lstm, rnn, mlp"
-    ):
+    with pytest.raises(ValueError, match="hidden_type 'gro'.*gru"):
         make_policy("gro", 8, 2, 5, key=key)
+    with pytest.raises(TypeError, match="hidden_type .*got 3"):
+        make_policy(3, 8, 2, 5, key=key)
+    for size in ("obs_size", "action_size", "hidden_size", "encoding_size"):
+        sizes = {"obs_size": 8, "action_size": 2, "hidden_size": 5, size: 10**18}
+        with pytest.raises(ValueError, match=f"{size} must be at most 1000000, got {10**18}"):
+            make_policy("gru", **sizes, key=key)
     with pytest.raises(ValueError, match="hidden_size must be at least 1, got 0"):
         GRUPolicy(8, 2, 0, key=key)
     with pytest.raises(TypeError, match="encoding_size must be a whole number, got 2.5"):

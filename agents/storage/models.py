@@ -14,9 +14,8 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from agents.actors import ActorPolicy
 from agents.lqr import exact
-from agents.policies import POLICIES, NetworkPolicy, RNNPolicy, count_replicates
+from agents.policies import POLICIES, ActorPolicy, NetworkPolicy, RNNPolicy, count_replicates
 from agents.storage.files import write_whole
 from fbx_env import Component, ReachParams, checks
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from agents import BPTTConfig, GRUPolicy, TrainingError, train, train_replicates
-from agents.debugging import first_failure
+from agents.bptt.faults import first_failure
 from fbx_env import LossTerm, losses, make
 
 

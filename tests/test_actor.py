@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agents import evaluate, load_model, save_model
-from agents.actors import ActorPolicy
+from agents.policies import ActorPolicy
 from fbx_env import make
 
 

@@ -25,8 +25,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from tqdm import tqdm
 
-from agents.debugging import first_failure
-from agents.devices import (
+from agents.bptt.devices import (
     REPLICATES,
     WHOLE,
     agree,
@@ -43,6 +42,7 @@ from agents.devices import (
     unplace,
     with_mean_gradient,
 )
+from agents.bptt.faults import first_failure
 from agents.storage.checkpoints import Checkpoints, Keeper, describe, from_bytes, to_bytes
 from agents.storage.history import History
 from agents.storage.interrupts import Interrupted, Request, requests_to_stop

@@ -1,0 +1,49 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from agents.policies.network import NetworkPolicy, make_ends
+
+
+class LSTMPolicy(NetworkPolicy):
+    """Long short-term memory units and a linear readout; arguments as of ``GRUPolicy``.
+
+    The carry is the pair of the units' output, which is their activity, and their memory.
+    """
+
+    encoder: eqx.nn.Linear | None
+    cell: eqx.nn.LSTMCell
+    readout: eqx.nn.Linear
+
+    def __init__(
+        self,
+        obs_size: int,
+        action_size: int,
+        hidden_size: int,
+        encoding_size: int | None = None,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        self.encoder, input_size, key_hidden, self.readout = make_ends(
+            obs_size, action_size, hidden_size, encoding_size, key
+        )
+        self.cell = eqx.nn.LSTMCell(input_size, hidden_size, key=key_hidden)
+
+    def update(
+        self,
+        inputs: Float[Array, " input"],
+        carry: tuple[Float[Array, " hidden"], Float[Array, " hidden"]],
+    ) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
+        return self.cell(inputs, carry)
+
+    def initial_carry(self) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
+        return jnp.zeros(self.readout.in_features), jnp.zeros(self.readout.in_features)
+
+    def activity(
+        self, carry: tuple[Float[Array, " hidden"], Float[Array, " hidden"]]
+    ) -> Float[Array, " hidden"]:
+        return carry[0]

@@ -1,0 +1,93 @@
+"""The common form of networks: a hidden layer between an optional encoder and a readout."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from fbx_env import checks
+
+MAX_SIZE = 10**6
+"""Units of a layer at most; with much more, XLA would abort the process."""
+
+
+class NetworkPolicy(eqx.Module):
+    """A policy with a hidden layer between an optional encoder and a linear readout.
+
+    Subclasses define the hidden layer. A policy acts on one trial, ``vmap`` makes it many:
+    ``(obs, carry, *, key) -> (command, carry)``, beginning with ``initial_carry()``.
+    """
+
+    encoder: eqx.AbstractVar[eqx.nn.Linear | None]
+    readout: eqx.AbstractVar[eqx.nn.Linear]
+
+    def __call__(
+        self, obs: Float[Array, " observation"], carry: Any, *, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, " command"], Any]:
+        """Return the command for an observation, and the next carry."""
+        inputs = obs if self.encoder is None else jnp.tanh(self.encoder(obs))
+        carry = self.update(inputs, carry)
+        return self.readout(self.activity(carry)), carry
+
+    @abc.abstractmethod
+    def update(self, inputs: Float[Array, " input"], carry: Any) -> Any:
+        """Return the carry after one step with these inputs."""
+
+    @abc.abstractmethod
+    def initial_carry(self) -> Any:
+        """Return the carry before the first step: no activity."""
+
+    @abc.abstractmethod
+    def activity(self, carry: Any) -> Float[Array, " hidden"]:
+        """Return the activity of the hidden units."""
+
+
+class ActivityCarryPolicy(NetworkPolicy):
+    """A network whose carry is the activity of its hidden units."""
+
+    def initial_carry(self) -> Float[Array, " hidden"]:
+        return jnp.zeros(self.readout.in_features)
+
+    def activity(self, carry: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
+        return carry
+
+
+def make_ends(
+    obs_size: int,
+    action_size: int,
+    hidden_size: int,
+    encoding_size: int | None,
+    key: PRNGKeyArray,
+) -> tuple[eqx.nn.Linear | None, int, PRNGKeyArray, eqx.nn.Linear]:
+    """Make what is around the hidden layer.
+
+    Returns:
+        The encoder, the size of the hidden layer's input, a key for the hidden layer, and the
+        readout, whose bias is zero.
+
+    Raises:
+        TypeError, ValueError: if a size is not a whole number from 1 to ``MAX_SIZE``.
+    """
+    sizes = {"obs_size": obs_size, "action_size": action_size, "hidden_size": hidden_size}
+    for name, size in sizes.items():
+        checks.whole(name, size, at_least=1, at_most=MAX_SIZE)
+    checks.key("key", key)
+    key_encoder, key_hidden, key_readout = jax.random.split(key, 3)
+    encoder = None
+    if encoding_size is not None:
+        checks.whole("encoding_size", encoding_size, at_least=1, at_most=MAX_SIZE)
+        encoder = eqx.nn.Linear(int(obs_size), int(encoding_size), key=key_encoder)
+    readout = eqx.nn.Linear(int(hidden_size), int(action_size), key=key_readout)
+    readout = eqx.tree_at(lambda linear: linear.bias, readout, jnp.zeros(int(action_size)))
+    return encoder, int(encoding_size or obs_size), key_hidden, readout
+
+
+def count_replicates(policy: NetworkPolicy) -> int | None:
+    """Return how many replicates are in this pytree; ``None`` for a single policy."""
+    shape = policy.readout.weight.shape
+    return shape[0] if len(shape) > 2 else None
