@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import difflib
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def real(
     *,
     above: float | None = None,
     at_least: float | None = None,
-    shape: tuple[int, ...] = (),
+    at_most: float | None = None,
+    shape: tuple[int, ...] | None = (),
 ) -> Float[Array, "..."]:
     """Return ``value`` as a floating-point array, or raise.
 
@@ -33,7 +35,8 @@ def real(
         value: a number, a nested sequence of numbers or an array.
         above: every element must be greater than this.
         at_least: every element must be this or greater.
-        shape: the last axes.
+        at_most: every element must be this or less.
+        shape: the last axes; ``None`` for one number, or one for each entry of a signal.
 
     Raises:
         TypeError: if ``value`` is not numeric.
@@ -49,15 +52,20 @@ def real(
             raise TypeError(f"{name} must be a number or an array of numbers, got {known!r}")
         with np.errstate(over="ignore"):
             given = given.astype(jnp.result_type(float))
-        allowed = "finite"
-        valid = np.isfinite(given)
+        allowed, valid = ["finite"], np.isfinite(given)
         if above is not None:
-            allowed, valid = f"finite and greater than {above:g}", valid & (given > above)
+            allowed, valid = [*allowed, f"greater than {above:g}"], valid & (given > above)
         if at_least is not None:
-            allowed, valid = f"finite and at least {at_least:g}", valid & (given >= at_least)
+            allowed, valid = [*allowed, f"at least {at_least:g}"], valid & (given >= at_least)
+        if at_most is not None:
+            allowed, valid = [*allowed, f"at most {at_most:g}"], valid & (given <= at_most)
         if not valid.all():
-            raise ValueError(f"{name} must be {allowed}, got {_show(known)}")
+            raise ValueError(f"{name} must be {' and '.join(allowed)}, got {_show(known)}")
     array = jnp.asarray(value, dtype=float)
+    if 0 in array.shape:
+        raise ValueError(f"{name} must have numbers, got an array of shape {array.shape}")
+    if shape is None:
+        shape = array.shape[-1:]
     if array.shape[max(array.ndim - len(shape), 0) :] != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
     if array.ndim > len(shape) and _single.get():
@@ -143,7 +151,7 @@ def key(name: str, value: Any, n_axes: int = 0) -> Any:
         ValueError: if there are more or fewer keys.
     """
     dtype = getattr(value, "dtype", None)
-    if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
         shape = value.shape
     elif dtype == jnp.uint32 and value.shape[-1:] == jax.random.PRNGKey(0).shape:
         shape = value.shape[:-1]
@@ -169,6 +177,36 @@ def instance(name: str, value: Any, kind: type) -> Any:
     return value
 
 
+def parts(name: str, values: Any, kind: type, label: Callable[[Any], str]) -> tuple[Any, ...]:
+    """Return ``values`` as a tuple of parts of one ``kind`` with different labels, or raise.
+
+    Raises:
+        TypeError: if they are no sequence of such parts.
+        ValueError: if two have the same label, or one has none.
+    """
+    if not isinstance(values, tuple | list):
+        raise TypeError(f"{name} must be a tuple of {kind.__name__}, got {_show(values)}")
+    for value in values:
+        instance(f"each of {name}", value, kind)
+    labels = [label(value) for value in values]
+    if "" in labels:
+        unnamed = type(values[labels.index("")]).__name__
+        raise ValueError(f"each of {name} must have a name, {unnamed} has none")
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"each of {name} must have another name, got {', '.join(labels)}")
+    return tuple(values)
+
+
+def known(what: str, name: str, names: Iterable[str]) -> str:
+    """Return a name that is among the known ones, or raise ``ValueError`` with the nearest."""
+    names = list(names)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+        raise ValueError(f"no {what} {name!r}; {hint}")
+    return name
+
+
 def path(name: str, value: Any) -> Path:
     """Return ``value`` as a ``Path``, or raise ``TypeError``."""
     if not isinstance(value, Path | str):
@@ -181,7 +219,7 @@ def choice(name: str, value: Any, allowed: Sequence[str]) -> str | None:
     if value is not None and value not in allowed:
         known = ", ".join(map(repr, allowed))
         raise ValueError(f"{name} must be None or one of {known}, got {_show(value)}")
-    return value
+    return None if value is None else str(value)
 
 
 def command(

@@ -1,4 +1,4 @@
-"""The reaching environment: wires plant, task, channels and loss into a gymnax environment."""
+"""The reaching environment: wires the parts of an experiment into a gymnax environment."""
 
 from __future__ import annotations
 
@@ -9,107 +9,67 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from gymnax.environments import environment, spaces
-from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from fbx_env import checks
-from fbx_env.channels import Buffer, MotorChannel, SensoryChannel
-from fbx_env.component import Component, static
-from fbx_env.losses import Loss, Transition, reach_loss, rounded
-from fbx_env.plants import Plant, PointMass, Scalar
-from fbx_env.tasks import SimpleReaches, Task, Trial
+from fbx_env.conditional import if_any
+from fbx_env.params import ReachParams
+from fbx_env.parts.channels.channel import Channel, Signal
+from fbx_env.parts.clock import Clock
+from fbx_env.parts.component import Component
+from fbx_env.parts.losses.loss import rounded
+from fbx_env.parts.losses.transition import Transition
+from fbx_env.parts.numbers import with_number
+from fbx_env.parts.plants.plant import MODALITIES, Effector, Plant, control_bounds
+from fbx_env.parts.tasks.trial import Trial
 
 Observation = Float[Array, " observation"]
 
 
-class ReachParams(Component, environment.EnvParams):
-    """Everything that defines a reaching experiment, as one pytree.
-
-    Each part owns its numbers. ``replace`` swaps a part; every float can be mapped over with
-    ``jax.vmap`` and differentiated with respect to. What is marked static is part of the structure.
-
-    Attributes:
-        max_steps_in_episode: control steps of a trial, at least 1 (static).
-        plant: the body that forces move.
-        task: which trials there are and what each asks for.
-        sensory: delay and noise from plant to agent.
-        motor: delay, limit and noise from agent to plant.
-        loss: the cost of each step; the reward is its negative.
-        dt: duration of a step [s], greater than 0.
-        time_in_observation: whether the observation ends with the time that has passed, as a
-            fraction of the trial (static).
-
-    Raises:
-        TypeError: if a part is of the wrong kind.
-        ValueError: if a number is out of range.
-
-    Example:
-        >>> params = ReachParams(plant=PointMass(mass=2.0), dt=0.01, max_steps_in_episode=500)
-        >>> params.replace(sensory=SensoryChannel(delay=3)).sensory.delay
-        3
-    """
-
-    max_steps_in_episode: int = static(default=99)
-    plant: Plant = dataclasses.field(default_factory=PointMass)
-    task: Task = dataclasses.field(default_factory=SimpleReaches)
-    sensory: SensoryChannel = dataclasses.field(default_factory=SensoryChannel)
-    motor: MotorChannel = dataclasses.field(default_factory=MotorChannel)
-    loss: Loss = dataclasses.field(default_factory=reach_loss)
-    dt: Scalar = 0.05
-    time_in_observation: bool = static(default=False)
-
-    def __post_init__(self) -> None:
-        checks.instance("plant", self.plant, Plant)
-        checks.instance("task", self.task, Task)
-        checks.instance("sensory", self.sensory, SensoryChannel)
-        checks.instance("motor", self.motor, MotorChannel)
-        checks.instance("loss", self.loss, Loss)
-        self._assign(
-            max_steps_in_episode=checks.whole(
-                "max_steps_in_episode", self.max_steps_in_episode, at_least=1, at_most=2**31 - 1
-            ),
-            dt=checks.real("dt", self.dt, above=0),
-            time_in_observation=checks.flag("time_in_observation", self.time_in_observation),
-        )
-
-
-@struct.dataclass
-class ReachState(environment.EnvState):
+class ReachState(Component, environment.EnvState):  # type: ignore[misc]
     """The state of one trial between two steps.
 
     Attributes:
         time: steps taken so far.
-        trial: where the trial started and where it should go.
+        trial: what this trial asks for.
         plant: the plant's state; for a point mass its position [m] and velocity [m/s].
-        force: what acted during the last step, zero at first [N].
-        sensory: feedback on its way to the agent, the oldest first.
-        motor: commands on their way to the plant, the oldest first.
+        control: what acted during the last step, in the units of the command; zero at first.
+        motor: the state of the motor channel.
+        senses: the states of the sensory channels, by modality.
+        sensed: what the agent senses, by modality.
+        drawn: the numbers drawn for this trial, in the order of ``params.draws``.
     """
 
     time: Int[Array, ""]
     trial: Trial
     plant: Any
-    force: Float[Array, " action"]
-    sensory: Buffer
-    motor: Buffer
+    control: Float[Array, " controls"]
+    motor: Any
+    senses: dict[str, Any]
+    sensed: dict[str, Signal]
+    drawn: tuple[Float[Array, "..."], ...]
 
 
-class ReachEnv(environment.Environment[ReachState, ReachParams]):
-    """Reach a goal on the plane by commanding forces, at the least cost.
+class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignore[misc]
+    """Reach a goal on the plane by commanding a plant, at the least cost.
 
     A differentiable gymnax environment. It has no numbers of its own: all are in ``ReachParams``,
     and equal instances share one compilation.
 
-    Observation, 8 numbers: goal position [m], goal velocity [m/s], sensed position [m], sensed
-    velocity [m/s], two each; a ninth, the fraction of the trial that has passed, if the params ask
-    for it. Action: the command, a force along each axis [N]. Reward: minus the loss of the step.
-    ``info["losses"]`` holds the loss by term. A trial ends after ``max_steps_in_episode`` steps; as
-    the horizon is part of the task, the end is a termination and never a truncation.
+    Observation: what the task shows (for reaches the goal's position [m] and velocity [m/s]), what
+    the plant's senses tell (for the point mass position [m] and velocity [m/s]), told draws, and if
+    the params ask for it the progress of the trial; ``observation_layout`` says what is where.
+    Action: the command, a number for each of the plant's ``controls`` (for the point mass a force
+    along each axis [N]). Reward: minus the loss of the step; ``info["losses"]`` holds the loss by
+    term. A trial ends after ``max_steps_in_episode`` steps; as the horizon is part of the task, the
+    end is a termination and never a truncation.
 
     Use ``step_env`` in a ``jax.lax.scan`` (or ``fbx_env.rollout``) to differentiate through whole
     trials; ``step`` starts a new trial at the end of each, which no gradient passes.
+
+    Args:
+        make_params: makes the params that are used where none are given.
 
     Example:
         >>> env, params = ReachEnv(), ReachParams()
@@ -124,25 +84,28 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
     _supports_transition_gradients = True
     _transition_gradients_enabled = True
 
+    def __init__(self, make_params: Callable[[], ReachParams] = ReachParams) -> None:
+        self._make_params = make_params
+
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
+        return isinstance(other, ReachEnv) and self._make_params is other._make_params
 
     def __hash__(self) -> int:
-        return hash(type(self))
+        return hash((type(self), self._make_params))
 
     def __repr__(self) -> str:
         return f"{self.name}()"
 
     @property
     def default_params(self) -> ReachParams:
-        """The params of the original task."""
-        return ReachParams()
+        """The params that are used where none are given."""
+        return self._make_params()
 
     def reset_env(self, key: PRNGKeyArray, params: ReachParams) -> tuple[Observation, ReachState]:
         """Start a trial drawn from the task."""
         checks.instance("params", params, ReachParams)
-        key_trial, key_sensory = jax.random.split(checks.key("key", key))
-        return self.reset_trial(key_sensory, params.task.sample(key_trial), params)
+        key_trial, key_start = jax.random.split(checks.key("key", key))
+        return self.reset_trial(key_start, params.task.sample(key_trial), params)
 
     def reset_trial(
         self, key: PRNGKeyArray, trial: Trial, params: ReachParams
@@ -150,15 +113,15 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         """Start a given trial.
 
         Args:
-            key: for the sensory noise of the first observation.
+            key: for the sensory noise of the first observation, and for what is drawn.
             trial: one trial, without a leading axis.
             params: the experiment.
 
         Raises:
             TypeError: if ``trial`` is not a ``Trial``, ``params`` are not ``ReachParams``, or
                 ``key`` is no key.
-            ValueError: if ``trial`` or a number of the params has a leading axis, or such a number
-                is out of range.
+            ValueError: if ``trial`` or a number of the params has a leading axis, such a number is
+                out of range, or the start is out of the plant's reach.
         """
         checks.instance("params", params, ReachParams).checked()
         checks.instance("trial", trial, Trial)
@@ -168,22 +131,88 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
                 "trial must be one trial, use jax.vmap for several; got start of shape "
                 f"{trial.start.shape}"
             )
-        plant = params.plant.at_rest(jnp.asarray(trial.start))
+        drawn = draw(key, params)
+        params = with_drawn(params, drawn)
+        plant = params.plant.init(jnp.asarray(trial.start))
+        check_start(params.plant, params.plant.effector(plant).pos, jnp.asarray(trial.start))
+        feedback = flat_feedback(params.plant, plant)
+        channels = sensory_channels(params, feedback)
+        senses = {name: channel.init(feedback[name]) for name, channel in channels.items()}
+        nothing = jnp.zeros(len(params.plant.controls))
+        clock = Clock(jnp.zeros((), jnp.int32), jnp.asarray(params.dt), params.max_steps_in_episode)
+        sensed, senses = sense(key, channels, senses, feedback, clock)
         state = ReachState(
-            time=jnp.zeros((), jnp.int32),
+            time=clock.step,
             trial=trial,
             plant=plant,
-            force=jnp.zeros(params.plant.action_size),
-            sensory=params.sensory.start(params.plant.feedback(plant)),
-            motor=params.motor.start(params.plant.action_size),
+            control=nothing,
+            motor=params.motor.init(nothing),
+            senses=senses,
+            sensed=sensed,
+            drawn=drawn,
         )
         return self.observe(key, state, None, params), state
+
+    def transition(
+        self,
+        key: PRNGKeyArray,
+        state: ReachState,
+        action: Float[Array, " controls"],
+        params: ReachParams,
+    ) -> tuple[ReachState, Transition]:
+        """Move the plant one step on, and say all that loss terms may ask about it.
+
+        Arguments and errors are as of ``step_env``.
+        """
+        checks.instance("state", state, ReachState)
+        params = with_drawn(checks.instance("params", params, ReachParams), state.drawn)
+        key_motor, key_sensory = jax.random.split(checks.key("key", key))
+        plant, task, trial, dt = params.plant, params.task, state.trial, jnp.asarray(params.dt)
+        now = clock_of(state, params)
+        clock = Clock(now.step + 1, dt, now.n_steps)
+        command = checks.numeric("action", action, state.control.shape)
+        low, high = control_bounds(plant)
+        control, motor = params.motor.step(
+            key_motor, state.motor, jnp.clip(command, low, high), now
+        )
+
+        def load(effector: Effector) -> Float[Array, "2"]:
+            forces = [each.force(effector, trial, now) for each in params.loads]
+            return sum(forces, start=jnp.zeros(2))
+
+        plant_after = plant.step(state.plant, control, load, dt)
+        feedback = flat_feedback(plant, plant_after)
+        channels = sensory_channels(params, feedback)
+        sensed, senses = sense(key_sensory, channels, state.senses, feedback, clock)
+        next_state = state.replace(
+            time=clock.step,
+            plant=plant_after,
+            control=control,
+            motor=motor,
+            senses=senses,
+            sensed=sensed,
+        )
+        before = plant.effector(state.plant)
+        return next_state, Transition(
+            trial=trial,
+            target=task.target(trial, clock),
+            before=before,
+            after=plant.effector(plant_after),
+            plant_before=state.plant,
+            plant_after=plant_after,
+            command=command,
+            control=control,
+            previous_control=state.control,
+            load=load(before),
+            clock=clock,
+            epoch=task.epoch(trial, clock),
+        )
 
     def step_env(
         self,
         key: PRNGKeyArray,
         state: ReachState,
-        action: Float[Array, " action"],
+        action: Float[Array, " controls"],
         params: ReachParams,
     ) -> tuple[Observation, ReachState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
         """Move the plant one step on; differentiable, and without starting a new trial.
@@ -191,12 +220,12 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         Args:
             key: for motor and sensory noise.
             state: before the step.
-            action: the command [N], of any size; the force it leads to is limited.
+            action: the command, of any size; the plant takes it within the bounds of its controls.
             params: the experiment.
 
         Returns:
             Observation, state, reward, whether the trial has ended, and
-            ``{"losses": the weighted cost of the step by term}``.
+            ``{"losses": the weighted cost of the step by term, "discount": 0 at the end, else 1}``.
 
         Raises:
             TypeError: if ``state``, ``params`` or ``key`` are something else, or ``action`` is not
@@ -204,46 +233,19 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
             ValueError: if ``action`` has the wrong shape, or ``state`` is of a trial with another
                 delay.
         """
-        checks.instance("state", state, ReachState)
-        checks.instance("params", params, ReachParams)
-        key_motor, key_sensory = jax.random.split(checks.key("key", key))
-        plant, motor, sensory = params.plant, params.motor, params.sensory
-        command = checks.numeric("action", action, state.force.shape)
-        force = motor.force(key_motor, state.motor, command)
-        next_state = ReachState(
-            time=state.time + 1,
-            trial=state.trial,
-            plant=plant.step(state.plant, force, params.dt),
-            force=force,
-            sensory=sensory.push(state.sensory, plant.feedback(state.plant)),
-            motor=motor.push(state.motor, command),
-        )
+        next_state, transition = self.transition(key, state, action, params)
+        losses = with_drawn(params, state.drawn).loss(transition)
         ended = self.is_terminated(next_state, params)
-        fraction = fraction_passed(next_state, params)
-        losses = params.loss(
-            Transition(
-                trial=state.trial,
-                target=params.task.target(state.trial, fraction),
-                before=plant.effector(state.plant),
-                after=plant.effector(next_state.plant),
-                command=command,
-                force=force,
-                previous_force=state.force,
-                dt=jnp.asarray(params.dt),
-                fraction=fraction,
-                is_last=ended,
-            )
-        )
-        reward = -sum(map(rounded, losses.values()), start=jnp.zeros_like(fraction))
-        observation = self.observe(key_sensory, next_state, command, params)
-        return observation, next_state, reward, ended, {"losses": losses}
+        observation = self.observe(key, next_state, action, params)
+        info = {"losses": losses, "discount": 1.0 - ended.astype(float)}
+        return observation, next_state, reward_of(losses), ended, info
 
     @partial(jax.jit, static_argnames="self")
     def step(
         self,
         key: PRNGKeyArray,
         state: ReachState,
-        action: Float[Array, " action"],
+        action: Float[Array, " controls"],
         params: ReachParams | None = None,
     ) -> tuple[Observation, ReachState, Float[Array, ""], Bool[Array, ""], Bool[Array, ""], Any]:
         """``step_env``, and the start of a new trial if this one has ended.
@@ -266,7 +268,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         truncated = self.is_truncated(last_state, params)
         ended = terminated | truncated
         # A new trial does not depend on what happened before: no gradient passes.
-        new_obs, new_state = _if_any(
+        new_obs, new_state = if_any(
             ended,
             lambda key, params: self.reset_env(jax.random.fold_in(key, 1), params),
             key,
@@ -289,19 +291,56 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
         self,
         key: PRNGKeyArray,
         state: ReachState,
-        action: Float[Array, " action"] | None,
+        action: Float[Array, " controls"] | None,
         params: ReachParams,
     ) -> Observation:
-        """What the agent is told and senses in ``state``; ``key`` is for the sensory noise."""
+        """What the agent observes in ``state``; noise is in what was sensed, so no key is used."""
         checks.instance("state", state, ReachState)
         checks.instance("params", params, ReachParams)
-        fraction = fraction_passed(state, params)
-        feedback = params.plant.feedback(state.plant)
-        parts = [
-            params.task.cue(state.trial, fraction),
-            params.sensory.sense(key, state.sensory, feedback),
-        ]
-        return jnp.concatenate(parts + [fraction[None]] * params.time_in_observation)
+        return jnp.concatenate(list(self._observed(state, params).values()))
+
+    def _observed(self, state: ReachState, params: ReachParams) -> dict[str, Signal]:
+        """The parts of an observation; what is sensed is in one for each modality."""
+        params = with_drawn(params, state.drawn)
+        clock = clock_of(state, params)
+        told = {
+            draw.number: value.ravel()
+            for draw, value in zip(params.draws, state.drawn, strict=True)
+            if draw.told
+        }
+        return {
+            **params.task.cue(state.trial, clock),
+            **{name: state.sensed[name] for name in MODALITIES if name in state.sensed},
+            **told,
+            **({"time": clock.progress[None]} if params.time_in_observation else {}),
+        }
+
+    def observation_layout(self, params: ReachParams) -> dict[str, slice]:
+        """Where in an observation to find what, by name.
+
+        Names are those of the task's cues, such as ``goal_position``, of each modality's
+        quantities, such as ``vision_velocity``, of told draws, such as ``plant.mass``, and
+        ``time``.
+
+        Example:
+            >>> ReachEnv().observation_layout(ReachParams())["vision_position"]
+            slice(4, 6, None)
+        """
+        sizes: dict[str, int] = {}
+
+        def note(key: PRNGKeyArray, params: ReachParams) -> None:
+            _, state = self.reset_env(key, params)
+            feedback = params.plant.feedback(state.plant)
+            for name, values in self._observed(state, params).items():
+                if name in MODALITIES:
+                    parts = feedback[name].items()
+                    sizes.update({f"{name}_{part}": value.size for part, value in parts})
+                else:
+                    sizes[name] = values.size
+
+        jax.eval_shape(note, jax.random.key(0), checks.instance("params", params, ReachParams))
+        ends = jnp.cumsum(jnp.array(list(sizes.values()))).tolist()
+        return {name: slice(end - sizes[name], end) for name, end in zip(sizes, ends, strict=True)}
 
     def is_terminated(self, state: ReachState, params: ReachParams) -> Bool[Array, ""]:
         """Whether the trial has had all its steps."""
@@ -314,49 +353,128 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):
     @property
     def num_actions(self) -> int:
         """How many numbers a command has by default."""
-        return self.default_params.plant.action_size
+        return len(self.default_params.plant.controls)
 
     def action_space(self, params: ReachParams | None = None) -> spaces.Box:
-        """Commands that the force limit leaves as they are [N]."""
+        """Commands that the plant takes as they are, in the units of its controls."""
         params = self.default_params if params is None else params
-        checks.instance("params", params, ReachParams)
-        limit = params.motor.max_force
-        return spaces.Box(-limit, limit, (params.plant.action_size,), jnp.float32)
+        low, high = control_bounds(checks.instance("params", params, ReachParams).plant)
+        return spaces.Box(low, high, low.shape, jnp.float32)
 
-    def observation_space(self, params: ReachParams) -> spaces.Box:
+    def observation_space(self, params: ReachParams | None = None) -> spaces.Box:
         """Any real numbers: neither the plant nor the noise is bounded."""
-        checks.instance("params", params, ReachParams)
+        params = self.default_params if params is None else params
+        shapes = jax.eval_shape(self.reset_env, jax.random.key(0), params)
+        return spaces.Box(-jnp.inf, jnp.inf, shapes[0].shape, jnp.float32)
+
+    def state_space(self, params: ReachParams | None = None) -> spaces.Dict:
+        """Any numbers, for the arrays of the state that are in dataclasses."""
+        params = self.default_params if params is None else params
         _, state = jax.eval_shape(self.reset_env, jax.random.key(0), params)
-        observation = jax.eval_shape(self.observe, jax.random.key(0), state, None, params)
-        return spaces.Box(-jnp.inf, jnp.inf, observation.shape, jnp.float32)
+        return _space_of(state)
 
 
-def _if_any(needed: Bool[Array, ""], function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns if it is needed, and zeros if not; under ``vmap``, if it is for any.
+def _space_of(value: Any) -> Any:
+    """The space of an array or of a dataclass; ``None`` for what gymnax has no space for."""
+    if isinstance(value, jax.ShapeDtypeStruct):
+        return spaces.Box(-jnp.inf, jnp.inf, value.shape, value.dtype)
+    if not dataclasses.is_dataclass(value):
+        return None
+    fields = {
+        field.name: _space_of(getattr(value, field.name)) for field in dataclasses.fields(value)
+    }
+    return spaces.Dict({name: space for name, space in fields.items() if space is not None})
 
-    ``jax.lax.cond`` alone would compute it always under ``vmap``. No gradient passes.
+
+def clock_of(state: ReachState, params: ReachParams) -> Clock:
+    """The clock in a state."""
+    return Clock(state.time, jnp.asarray(params.dt), params.max_steps_in_episode)
+
+
+def reward_of(losses: dict[str, Float[Array, ""]]) -> Float[Array, ""]:
+    """Minus the sum of the terms, to the same bit in every program it is compiled into."""
+    return -sum(map(rounded, losses.values()), start=jnp.zeros(()))
+
+
+def draw(key: PRNGKeyArray, params: ReachParams) -> tuple[Float[Array, "..."], ...]:
+    """Draw the numbers of a trial, each with a key of its own."""
+    return tuple(
+        each.sample(jax.random.fold_in(key, index), params.number(each.number).value)
+        for index, each in enumerate(params.draws, start=len(MODALITIES))
+    )
+
+
+def with_drawn(params: ReachParams, drawn: tuple[Float[Array, "..."], ...]) -> ReachParams:
+    """The params of a trial: those of the experiment with the numbers drawn for it."""
+    for each, value in zip(params.draws, drawn, strict=True):
+        params = with_number(params, params.number(each.number).path, value)
+    return params
+
+
+def flat_feedback(plant: Plant, state: Any) -> dict[str, Signal]:
+    """What a plant feeds back, the quantities of each modality one after the other.
+
+    Raises:
+        ValueError: for a modality that there is not.
     """
-
-    def either(needed: Any, function: Callable[..., Any], *arguments: Any) -> Any:
-        shapes = jax.eval_shape(function, *arguments)
-        zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-        return jax.lax.cond(needed, function, lambda *_: zeros, *arguments)
-
-    @custom_vmap
-    def one(needed: Any, *arguments: Any) -> Any:
-        return either(needed, function, *arguments)
-
-    @one.def_vmap
-    def many(size: int, batched: Any, needed: Any, *arguments: Any) -> Any:
-        axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, batched[1:])
-        together = jax.vmap(function, in_axes=tuple(axes), axis_size=size)
-        # A further vmap, if there is one, asks again whether it is for any.
-        results = _if_any(jnp.any(needed), together, *arguments)
-        return results, jax.tree.map(lambda _: True, results)
-
-    return one(needed, *arguments)
+    feedback = plant.feedback(state)
+    for name in feedback:
+        checks.choice(f"modality of {type(plant).__name__}", name, MODALITIES)
+    return {name: jnp.concatenate(list(parts.values())) for name, parts in feedback.items()}
 
 
-def fraction_passed(state: ReachState, params: ReachParams) -> Float[Array, ""]:
-    """How much of the trial has passed in ``state``, from 0 to 1."""
-    return state.time.astype(float) / params.max_steps_in_episode
+def sensory_channels(params: ReachParams, feedback: dict[str, Signal]) -> dict[str, Channel]:
+    """The channels of the modalities that the agent senses.
+
+    Raises:
+        ValueError: if there is a channel for a modality that the plant does not feed back.
+    """
+    channels = {"vision": params.sensory}
+    if params.proprioception is not None:
+        channels["proprioception"] = params.proprioception
+    missing = sorted(set(channels) - set(feedback))
+    if missing:
+        raise ValueError(
+            f"feedback of {type(params.plant).__name__} must have {', '.join(missing)}, for which "
+            f"there is a channel; it has {', '.join(feedback)}"
+        )
+    return channels
+
+
+def sense(
+    key: PRNGKeyArray,
+    channels: dict[str, Channel],
+    states: dict[str, Any],
+    feedback: dict[str, Signal],
+    clock: Clock,
+) -> tuple[dict[str, Signal], dict[str, Any]]:
+    """What comes out of the sensory channels, and their states after that."""
+    sensed, after = {}, {}
+    for index, (name, channel) in enumerate(channels.items()):
+        own_key = key if index == 0 else jax.random.fold_in(key, index)
+        sensed[name], after[name] = channel.step(own_key, states[name], feedback[name], clock)
+    return sensed, after
+
+
+def check_start(
+    plant: Plant, reached: Float[Array, "*trials 2"], start: Float[Array, "*trials 2"]
+) -> None:
+    """Check that a plant is where a trial should start, where both are known.
+
+    Args:
+        plant: whose reach an error names.
+        reached: where the effector is [m], if ``plant.init`` was asked to be at the start.
+        start: of the trials [m].
+
+    Raises:
+        ValueError: if a start is out of reach.
+    """
+    if isinstance(reached, jax.core.Tracer) or isinstance(start, jax.core.Tracer):
+        return
+    off = jnp.linalg.norm(reached - start, axis=-1)
+    beyond = ~(off <= 1e-4 * (1 + jnp.linalg.norm(start, axis=-1)))
+    if beyond.any():
+        point = start.reshape(-1, 2)[jnp.argmax(beyond)].tolist()
+        raise ValueError(
+            f"start must be within the reach of {type(plant).__name__}, got {point} [m]"
+        )

@@ -7,7 +7,7 @@ from gymnax.wrappers import LegacyStepAPIWrapper
 from fbx_env.env import ReachEnv
 
 
-class LegacyReachEnv(LegacyStepAPIWrapper):
+class LegacyReachEnv(LegacyStepAPIWrapper):  # type: ignore[misc]
     """``ReachEnv`` with a ``step`` of five values, as Rejax and PureJaxRL unpack it.
 
     ``obs, state, reward, done, info``; all else is that of ``ReachEnv``. Unlike other uses of

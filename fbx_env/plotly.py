@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from fbx_env import analysis, checks, colors, layout, records
-from fbx_env.records import LossCurve, LossHistory, Reaches
+from fbx_env import analysis, checks
+from fbx_env.figures import colors, layout, records
+from fbx_env.figures.records import LossCurve, LossHistory, Reaches
+from fbx_env.parts.tasks.trial import Trial
 from fbx_env.rollout import Trajectory
-from fbx_env.tasks import Trial
 
 try:
     import plotly.graph_objects as go

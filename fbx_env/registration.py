@@ -1,45 +1,61 @@
-"""The environment's id: making it, and registering it where others look for it."""
+"""The environments by their ids: making them, describing them, and registering them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium
 import gymnax
+import numpy as np
 
 from fbx_env import checks
-from fbx_env.env import ReachEnv, ReachParams
-from fbx_env.losses import PositionCost
+from fbx_env.env import ReachEnv
+from fbx_env.params import ReachParams
+from fbx_env.parts.numbers import Number, with_number
+
+BODIES: dict[str, Callable[[], ReachParams]] = {"PointMass": ReachParams}
+"""The bodies by the first part of an id, each with the params of its simple reaches."""
+
+TASKS: dict[str, Callable[[ReachParams], ReachParams]] = {
+    "Reach": lambda params: params,
+}
+"""The tasks by the second part of an id, each from the params of a body's reaches to its own."""
+
+IDS: dict[str, tuple[str, str]] = {
+    f"{body}{task}-v0": (body, task) for body in BODIES for task in TASKS
+}
+"""Every id, with its body and its task."""
 
 ENV_ID = "PointMassReach-v0"
 
-SETTINGS: dict[str, tuple[str, str]] = {
-    "mass": ("plant", "mass"),
-    "damping": ("plant", "damping"),
-    "workspace": ("task", "workspace"),
-    "sensory_delay": ("sensory", "delay"),
-    "sensory_noise": ("sensory", "noise_std"),
-    "motor_delay": ("motor", "delay"),
-    "motor_noise": ("motor", "noise_std"),
-    "signal_noise": ("motor", "signal_noise"),
-    "max_force": ("motor", "max_force"),
-}
-"""Keywords of ``make`` that set one field of one part of the params."""
+
+def default_params(id: str = ENV_ID) -> ReachParams:
+    """The params of an id.
+
+    Raises:
+        ValueError: for an unknown id.
+    """
+    body, task = IDS[checks.known("environment", checks.instance("id", id, str), IDS)]
+    return TASKS[task](BODIES[body]())
+
+
+DEFAULTS: dict[str, Callable[[], ReachParams]] = {id: partial(default_params, id) for id in IDS}
+"""The same as functions without arguments, one for each id."""
 
 
 def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
     """Make the environment and its params.
 
     Args:
-        id: ``"PointMassReach-v0"``.
-        **overrides: what differs from the original task. Parts of the params by their field names:
-            ``plant``, ``task``, ``sensory``, ``motor``, ``loss``, ``dt`` [s],
-            ``max_steps_in_episode``, ``time_in_observation``. Single numbers in them: ``mass``
-            [kg], ``damping`` [N s/m], ``workspace`` [m], ``sensory_delay`` and ``motor_delay``
-            [steps], ``sensory_noise`` [m and m/s], ``motor_noise`` [N], ``signal_noise``
-            [fraction], ``max_force`` [N], ``time_exponent``, and ``loss_weights``, a dict by term.
+        id: one of ``fbx_env.registration.IDS``, such as ``"PointMassReach-v0"``.
+        **overrides: what differs from the params of the id. Parts of the params by their field
+            names, as ``plant``, ``task``, ``sensory``, ``motor``, ``loads`` or ``loss``; then any
+            number of any part by its keyword, as ``mass`` or ``motor_delay``, which ``describe``
+            lists; and ``loss_weights``, a dict by term.
 
     Returns:
         The environment, which has no numbers of its own, and the params, which have them all.
@@ -53,46 +69,92 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
         >>> float(params.plant.mass)
         2.0
     """
-    if id != ENV_ID:
-        raise ValueError(f"unknown environment id {id!r}; there is {ENV_ID!r}")
-    parts = [field.name for field in dataclasses.fields(ReachParams)]
-    known = [*parts, *SETTINGS, "time_exponent", "loss_weights"]
-    unknown = sorted(set(overrides) - set(known))
+    params = default_params(id)
+    fields = [field.name for field in dataclasses.fields(ReachParams)]
+    params = params.replace(**{name: overrides[name] for name in fields if name in overrides})
+    by_keyword = {each.keyword: each for each in params.numbers()}
+    weights = checks.instance("loss_weights", overrides.get("loss_weights", {}), Mapping)
+    known = list(dict.fromkeys([*fields, *by_keyword, "loss_weights"]))
+    unknown = [name for name in overrides if name not in known]
     if unknown:
         raise TypeError(
-            f"unknown keyword {', '.join(map(repr, unknown))}; allowed are {', '.join(known)}"
+            f"make() got an unexpected keyword argument {unknown[0]!r}; allowed are "
+            f"{', '.join(known)}"
         )
+    for name in set(overrides) - {*fields, "loss_weights"}:
+        number = by_keyword[name]
+        params = with_number(params, number.path, number.declaration.check(name, overrides[name]))
+    return ReachEnv(), params.replace(loss=params.loss.with_weights(**weights))
 
-    params = ReachParams(**{name: overrides[name] for name in parts if name in overrides})
-    for keyword, (part, field) in SETTINGS.items():
-        if keyword in overrides:
-            changed = getattr(params, part).replace(**{field: overrides[keyword]})
-            params = params.replace(**{part: changed})
-    loss_weights = checks.instance("loss_weights", overrides.get("loss_weights", {}), Mapping)
-    if "time_exponent" in overrides:
-        exponent = overrides["time_exponent"]
-        if not any(isinstance(term, PositionCost) for term in params.loss):
-            raise ValueError(
-                "time_exponent belongs to the position term, which this loss does not have"
-            )
-        terms = tuple(
-            term.replace(exponent=exponent) if isinstance(term, PositionCost) else term
-            for term in params.loss
-        )
-        params = params.replace(loss=params.loss.replace(terms=terms))
-    for name in loss_weights:
-        params.loss[name]
-    params = params.replace(loss=params.loss.with_weights(**loss_weights))
-    return ReachEnv(), params
+
+@dataclass(frozen=True)
+class Description:
+    """Every number of an environment, which prints as a table.
+
+    Attributes:
+        id: of the environment.
+        numbers: with keyword, dotted name, unit, default, bounds and meaning.
+    """
+
+    id: str
+    numbers: tuple[Number, ...]
+
+    def rows(self) -> list[dict[str, str]]:
+        """The table: one dict of texts for each number."""
+        return [
+            {
+                "keyword": each.keyword,
+                "name": each.name,
+                "default": show(each.value),
+                "unit": each.declaration.unit,
+                "allowed": each.declaration.bounds,
+                "meaning": each.text,
+            }
+            for each in self.numbers
+        ]
+
+    def __repr__(self) -> str:
+        rows = self.rows()
+        widths = {name: max(len(row[name]) for row in [{name: name}, *rows]) for name in rows[0]}
+        lines = [{name: name for name in widths}, *rows]
+        table = [
+            "  ".join(row[name].ljust(widths[name]) for name in widths).rstrip() for row in lines
+        ]
+        return "\n".join([self.id, *table])
+
+
+def describe(id: str = ENV_ID, **overrides: Any) -> Description:
+    """Every number of an environment, with its unit, default, bounds and meaning.
+
+    Args:
+        id, **overrides: as of ``make``; numbers of parts that are given there are described too.
+
+    Example:
+        >>> describe("PointMassReach-v0").numbers[0].keyword
+        'max_steps_in_episode'
+    """
+    return Description(id, tuple(make(id, **overrides)[1].numbers()))
+
+
+def show(value: Any) -> str:
+    """A number as a person writes it."""
+    if value is None:
+        return "0"
+    array = np.asarray(value)
+    if array.ndim:
+        return "(" + ", ".join(show(item) for item in array) + ")"
+    return str(array) if array.dtype.kind in "bi" else f"{float(str(array)):g}"
 
 
 def register() -> None:
-    """Let gymnax and Gymnasium know the environment; doing so again changes nothing."""
-    if ENV_ID not in gymnax.registered_envs:
-        gymnax.register(ENV_ID, ReachEnv)
-    if ENV_ID not in gymnasium.registry:
-        gymnasium.register(
-            ENV_ID,
-            entry_point="fbx_env.gym_env:ReachGymEnv",
-            vector_entry_point="fbx_env.gym_vector:ReachVectorEnv",
-        )
+    """Let gymnax and Gymnasium know the environments; doing so again changes nothing."""
+    for id in IDS:
+        if id not in gymnax.registered_envs:
+            gymnax.register(id, ReachEnv if id == ENV_ID else partial(ReachEnv, DEFAULTS[id]))
+        if id not in gymnasium.registry:
+            gymnasium.register(
+                id,
+                entry_point="fbx_env.gym.single:ReachGymEnv",
+                vector_entry_point="fbx_env.gym.vector:ReachVectorEnv",
+                kwargs={"id": id},
+            )

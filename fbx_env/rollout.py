@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from fbx_env import checks
-from fbx_env.env import ReachEnv, ReachParams
-from fbx_env.tasks import Trial
+from fbx_env.env import ReachEnv, check_start, reward_of, with_drawn
+from fbx_env.params import ReachParams
+from fbx_env.parts.component import Component, static
+from fbx_env.parts.plants.plant import Effector, NamedUnits, named_units
+from fbx_env.parts.tasks.trial import Trial
 
 
+@runtime_checkable
 class Policy(Protocol):
     """What acts in the environment: a pytree with these methods, for one trial at a time.
 
@@ -38,35 +41,49 @@ class Policy(Protocol):
         ...
 
 
-POLICY_METHODS = ("__call__", "initial_carry", "activity")
-
-
-@struct.dataclass
-class Trajectory:
+class Trajectory(Component):
     """Whole trials: N steps and the N + 1 states around them. A batch has a leading axis.
 
     Attributes:
         trial: the trials, with start and goal.
         time: of each state [s], ``(N + 1,)``.
+        plant: the plant's state in each state, with ``N + 1`` entries.
         pos, vel: of the effector in each state [m], [m/s], ``(N + 1, 2)``.
+        target: where the effector should be after each step, ``(N, 2)``.
+        epoch: the index of the task's epoch after each step, ``(N,)``.
         obs: what the policy saw before each step, ``(N, observation)``.
-        command: what the policy asked for at each step [N], ``(N, action)``.
-        force: what acted during each step [N], ``(N, action)``.
+        command: what the policy asked for at each step, ``(N, controls)``.
+        control: what acted during each step, in the units of the command, ``(N, controls)``.
+        load: the external force at the beginning of each step [N], ``(N, 2)``.
         activity: of the policy's units at each step, ``(N, units)``.
         losses: the weighted cost of each step by term, ``(N,)`` each.
         reward: minus the sum of the environment's terms, ``(N,)``.
+        drawn: the numbers drawn for the trials, by their names.
+        controls: name and unit of each number of a command (static).
     """
 
     trial: Trial
     time: Float[Array, "*trials states"]
+    plant: Any
     pos: Float[Array, "*trials states 2"]
     vel: Float[Array, "*trials states 2"]
+    target: Effector
+    epoch: Int[Array, "*trials steps"]
     obs: Float[Array, "*trials steps observation"]
-    command: Float[Array, "*trials steps action"]
-    force: Float[Array, "*trials steps action"]
+    command: Float[Array, "*trials steps controls"]
+    control: Float[Array, "*trials steps controls"]
+    load: Float[Array, "*trials steps 2"]
     activity: Float[Array, "*trials steps units"]
     losses: dict[str, Float[Array, "*trials steps"]]
     reward: Float[Array, "*trials steps"]
+    drawn: dict[str, Float[Array, "..."]]
+    controls: NamedUnits = static()
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(
+            f"{name}{list(getattr(self, name).shape)}" for name in ("pos", "command")
+        )
+        return f"Trajectory({shapes}, losses: {', '.join(self.losses)})"
 
 
 def rollout(
@@ -105,12 +122,24 @@ def rollout(
         raise ValueError(
             f"trials must have no leading axis or one, got start of shape {trials.start.shape}"
         )
+    check_starts(params, trials)
     leaves, structure = jax.tree.flatten(policy)
     arrays = [leaf if isinstance(leaf, jax.Array | np.ndarray) else None for leaf in leaves]
     others = tuple(
         leaf if array is None else None for leaf, array in zip(leaves, arrays, strict=True)
     )
-    return _rollout(env, structure, others, params, arrays, trials, key)
+    trajectory: Trajectory = _rollout(env, structure, others, params, arrays, trials, key)
+    return trajectory
+
+
+def check_starts(params: ReachParams, trials: Trial) -> None:
+    """Raise ``ValueError`` if a plant cannot be put at the start of a trial, where it is known."""
+    plant, start = params.plant, jnp.asarray(trials.start)
+
+    def reached(position: Float[Array, "2"]) -> Float[Array, "2"]:
+        return plant.effector(plant.init(position)).pos
+
+    check_start(plant, (jax.vmap(reached) if start.ndim > 1 else reached)(start), start)
 
 
 @partial(jax.jit, static_argnames=("env", "structure", "others"))
@@ -159,42 +188,56 @@ def rollout_trial(
     """
     key_reset, key_steps = jax.random.split(key)
     obs, state = env.reset_trial(key_reset, trial, params)
-    _check_fit(policy, obs, state.force.shape)
-    effector = params.plant.effector
+    _check_fit(policy, obs, state.control.shape)
+    own_params = with_drawn(params, state.drawn)
 
     def step(loop: Any, _: object) -> tuple[Any, dict[str, Any]]:
-        obs, state, carry = loop
+        state, carry = loop
         key_policy, key_env = jax.random.split(jax.random.fold_in(key_steps, state.time))
+        obs = env.observe(key_env, state, None, params)
         command, carry = policy(obs, carry, key=key_policy)
-        next_obs, state, reward, _, info = env.step_env(key_env, state, command, params)
+        state, transition = env.transition(key_env, state, command, params)
+        losses = own_params.loss(transition)
         record = {
-            "pos": effector(state.plant).pos,
-            "vel": effector(state.plant).vel,
+            "plant": transition.plant_after,
+            "pos": transition.after.pos,
+            "vel": transition.after.vel,
+            "target": transition.target,
+            "epoch": transition.epoch,
             "obs": obs,
-            "command": command,
-            "force": state.force,
+            "command": transition.command,
+            "control": transition.control,
+            "load": transition.load,
             "activity": policy.activity(carry),
-            "losses": info["losses"],
-            "reward": reward,
+            "losses": losses,
+            "reward": reward_of(losses),
         }
-        return (next_obs, state, carry), record
+        return (state, carry), record
 
-    loop = (obs, state, policy.initial_carry())
+    start = {
+        "plant": state.plant,
+        "pos": own_params.plant.effector(state.plant).pos,
+        "vel": own_params.plant.effector(state.plant).vel,
+    }
     if rematerialise:
         # Within a scan, nothing else could be merged with what is computed anew.
         step = jax.checkpoint(step, prevent_cse=False)
+    loop = (state, policy.initial_carry())
     _, steps = jax.lax.scan(step, loop, length=params.max_steps_in_episode)
-    start = effector(state.plant)
-    steps["pos"] = jnp.concatenate([start.pos[None], steps["pos"]])
-    steps["vel"] = jnp.concatenate([start.vel[None], steps["vel"]])
-    time = params.dt * jnp.arange(params.max_steps_in_episode + 1)
-    return Trajectory(trial=trial, time=time, **steps)
+    for name, first in start.items():
+        steps[name] = jax.tree.map(
+            lambda one, rest: jnp.concatenate([one[None], rest]), first, steps[name]
+        )
+    time = params.dt * jnp.arange(params.max_steps_in_episode + 1).astype(float)
+    drawn = {each.number: value for each, value in zip(params.draws, state.drawn, strict=True)}
+    controls = named_units(params.plant)
+    return Trajectory(trial=trial, time=time, drawn=drawn, controls=controls, **steps)
 
 
 def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape: Any) -> None:
     """Ask for one command, without computing it, so that a misfit is told in our words."""
-    if not all(callable(getattr(policy, name, None)) for name in POLICY_METHODS):
-        raise TypeError(f"policy must have {', '.join(POLICY_METHODS)}, got {policy!r}")
+    if not isinstance(policy, Policy):
+        raise TypeError(f"policy must have __call__, initial_carry, activity, got {policy!r}")
     advice = "if it is a group of replicates, take one with tree_take(policy, 0)"
 
     def first_step(obs: Any) -> tuple[Any, Any, Any, Any]:

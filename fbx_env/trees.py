@@ -39,7 +39,8 @@ def tree_take(tree: Tree, index: int) -> Tree:
         )
     ((n_entries,),) = shapes
     index = checks.whole("index", index, at_least=-n_entries, at_most=n_entries - 1)
-    return jax.tree.map(lambda leaf: leaf[index] if _is_array(leaf) else leaf, tree)
+    taken: Tree = jax.tree.map(lambda leaf: leaf[index] if _is_array(leaf) else leaf, tree)
+    return taken
 
 
 def _is_array(leaf: object) -> bool:

@@ -1,5 +1,6 @@
 """Shared fixtures, and one cache of compiled programs for all workers and their subprocesses."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,18 +13,38 @@ import equinox as eqx
 import hypothesis
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import matplotlib as mpl
 import numpy as np
 import pytest
 
-from agents import GRUPolicy
-from fbx_env import make
+# Every annotation of the packages is checked while the tests run, shapes included.
+jaxtyping.install_import_hook(["fbx_env"], "runtime_types.typechecker")
+
+from fbx_env import make  # noqa: E402
 
 mpl.use("agg")
 
 # What compiles in its first example is slow there; the examples are the same in every run.
 hypothesis.settings.register_profile("fbx_env", max_examples=40, deadline=None, derandomize=True)
 hypothesis.settings.load_profile("fbx_env")
+
+_raises = pytest.raises
+
+
+@contextlib.contextmanager
+def _raises_in_our_words(*arguments, **keywords):
+    """What is refused at a boundary is refused by its own check, not by that of annotations."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        with _raises(*arguments, **keywords) as info:
+            yield info
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
+
+
+pytest.raises = _raises_in_our_words
 
 REFERENCES = ("delay0_untrained", "delay0_trained", "delay1_untrained", "delay1_trained")
 
@@ -60,7 +81,9 @@ class Reference:
             motor_delay=self.meta["motor_delay"],
         )
 
-    def policy(self) -> GRUPolicy:
+    def policy(self):
+        from agents import GRUPolicy
+
         policy = GRUPolicy(8, 2, self.meta["hidden_size"], key=jax.random.key(0))
         names = ("gru_weight_ih", "gru_weight_hh", "gru_bias", "gru_bias_n")
         names += ("readout_weight", "readout_bias")

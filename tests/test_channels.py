@@ -1,79 +1,89 @@
-"""Delay as a shift, limit as a clip, noise with the right spread."""
+"""Delay as a shift, noise with the right spread."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fbx_env import MotorChannel, SensoryChannel
+from fbx_env import Clock, MotorChannel, SensoryChannel
+
+CLOCK = Clock(jnp.zeros((), jnp.int32), jnp.asarray(0.05), 99)
+
+
+def carried(channel, key, state, signals):
+    """What comes out when signals go in one after the other."""
+    out = []
+    for signal in signals:
+        given, state = channel.step(key, state, signal, CLOCK)
+        out.append(given)
+    return jnp.stack(out)
 
 
 @pytest.mark.parametrize("delay", [0, 1, 4])
 def test_sensory_delay_is_a_shift(key, delay):
     channel = SensoryChannel(delay=delay)
     signal = jax.random.normal(key, (10, 4))
-    buffer, sensed = channel.start(signal[0]), []
-    for now in signal:
-        sensed.append(channel.sense(key, buffer, now))
-        buffer = channel.push(buffer, now)
     expected = jnp.concatenate([jnp.tile(signal[0], (delay, 1)), signal])[:10]
-    np.testing.assert_array_equal(jnp.stack(sensed), expected)
+    sensed = carried(channel, key, channel.init(signal[0]), signal)
+    np.testing.assert_array_equal(sensed, expected)
 
 
 @pytest.mark.parametrize("delay", [0, 1, 4])
 def test_motor_delay_is_a_shift_that_begins_with_zero(key, delay):
     channel = MotorChannel(delay=delay)
     commands = jax.random.normal(key, (10, 2))
-    buffer, forces = channel.start(2), []
-    for command in commands:
-        forces.append(channel.force(key, buffer, command))
-        buffer = channel.push(buffer, command)
     expected = jnp.concatenate([jnp.zeros((delay, 2)), commands])[:10]
-    np.testing.assert_array_equal(jnp.stack(forces), expected)
+    controls = carried(channel, key, channel.init(jnp.zeros(2)), commands)
+    np.testing.assert_array_equal(controls, expected)
 
 
-def test_force_is_limited_along_each_axis(key):
-    channel = MotorChannel(max_force=2.0)
-    force = channel.force(key, channel.start(2), jnp.array([-30.0, 1.0]))
-    assert force.tolist() == [-2.0, 1.0]
+def many(channel, signal, key):
+    """The signal through a channel without delay, with noise of its own each time."""
+    state = channel.init(signal)
+    keys = jax.random.split(key, 50_000)
+    return jax.vmap(lambda key: channel.step(key, state, signal, CLOCK)[0])(keys)
 
 
 def test_noise_has_the_spread_asked_for(key):
-    motor = MotorChannel(noise_std=0.5, signal_noise=0.2, max_force=3.0)
-    command = jnp.array([0.0, 9.0])
-    force = jax.vmap(lambda key: motor.force(key, motor.start(2), command))(
-        jax.random.split(key, 50_000)
-    )
-    # The limit comes before the noise: 9 N are 3 N, with 0.2 of that as spread.
-    np.testing.assert_allclose(force.mean(0), [0, 3], atol=0.015)
-    np.testing.assert_allclose(force.std(0), [0.5, np.hypot(0.5, 0.6)], rtol=0.02)
-
-    sensory = SensoryChannel(noise_std=0.3)
-    sensed = jax.vmap(lambda key: sensory.sense(key, sensory.start(jnp.ones(4)), jnp.ones(4)))(
-        jax.random.split(key, 50_000)
-    )
+    control = many(MotorChannel(noise_std=0.5, signal_noise=0.2), jnp.array([0.0, 3.0]), key)
+    np.testing.assert_allclose(control.mean(0), [0, 3], atol=0.015)
+    np.testing.assert_allclose(control.std(0), [0.5, np.hypot(0.5, 0.6)], rtol=0.02)
+    sensed = many(SensoryChannel(noise_std=0.3), jnp.ones(4), key)
     np.testing.assert_allclose(sensed.mean(0), 1, atol=0.01)
     np.testing.assert_allclose(sensed.std(0), 0.3, rtol=0.02)
 
 
+def test_each_number_may_have_noise_of_its_own(key):
+    sizes = (0.1, 0.1, 0.5, 2.0)
+    sensed = many(SensoryChannel(noise_std=sizes), jnp.ones(4), key)
+    np.testing.assert_allclose(sensed.std(0), sizes, rtol=0.02)
+    np.testing.assert_allclose(np.corrcoef(sensed.T), np.eye(4), atol=0.02)
+
+
 def test_plain_zero_means_no_noise_and_an_array_stays_differentiable(key):
     assert SensoryChannel(noise_std=0.0).noise_std is None
-    assert jax.tree.leaves(MotorChannel(noise_std=0, signal_noise=0.0, max_force=1.0)) == [1.0]
+    assert jax.tree.leaves(MotorChannel(noise_std=0, signal_noise=0.0)) == []
 
     def sensed(std):
         channel = SensoryChannel(noise_std=std)
-        return channel.sense(key, channel.start(jnp.ones(4)), jnp.ones(4)).sum()
+        return channel.step(key, channel.init(jnp.ones(4)), jnp.ones(4), CLOCK)[0].sum()
 
     expected = jax.random.normal(key, (4,)).sum()
     np.testing.assert_allclose(jax.grad(sensed)(jnp.array(0.0)), expected, rtol=1e-6)
 
 
+def test_a_buffer_of_another_delay_is_refused(key):
+    buffer = SensoryChannel(delay=2).init(jnp.zeros(4))
+    with pytest.raises(ValueError, match=r"delay of SensoryChannel is 1, .* delay of 2"):
+        SensoryChannel(delay=1).step(key, buffer, jnp.zeros(4), CLOCK)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SensoryChannel(delay=-1), "sensory delay must be at least 0, got -1"),
-        (lambda: SensoryChannel(noise_std=-0.1), "sensory noise_std must be finite and at least 0"),
-        (lambda: MotorChannel(max_force=0), "max_force must be finite and greater than 0, got 0"),
+        (lambda: SensoryChannel(delay=-1), "delay must be at least 0, got -1"),
+        (lambda: SensoryChannel(noise_std=-0.1), "noise_std must be finite and at least 0"),
+        (lambda: MotorChannel(noise_std=[]), "noise_std must have numbers"),
         (lambda: MotorChannel(signal_noise=-1), "signal_noise must be finite and at least 0"),
     ],
 )

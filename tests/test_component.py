@@ -9,7 +9,7 @@ from fbx_env import PointMass, ReachParams, SensoryChannel, SimpleReaches, Trial
 
 def test_every_float_is_a_strong_array_leaf():
     leaves = jax.tree.leaves(ReachParams())
-    assert len(leaves) == 9
+    assert len(leaves) == 10
     assert all(isinstance(leaf, jax.Array) and leaf.dtype == jnp.float32 for leaf in leaves)
     assert not any(leaf.weak_type for leaf in leaves)
 
@@ -38,7 +38,7 @@ def test_replace_checks_and_names_the_fields():
     assert PointMass().replace(mass=2).mass == 2.0
     with pytest.raises(ValueError, match="mass must be finite and greater than 0, got -2"):
         PointMass().replace(mass=-2)
-    with pytest.raises(TypeError, match="no field 'weight'; it has mass, damping"):
+    with pytest.raises(TypeError, match="no field 'weight'; it has mass, damping, max_force"):
         PointMass().replace(weight=2.0)
 
 
@@ -56,7 +56,7 @@ def test_what_is_out_of_range_is_refused(value):
 
 @pytest.mark.parametrize("value", [1.5, "1", True, 2.0])
 def test_whole_numbers_are_whole(value):
-    with pytest.raises(TypeError, match="sensory delay must be a whole number, got"):
+    with pytest.raises(TypeError, match="delay must be a whole number, got"):
         SensoryChannel(delay=value)
 
 

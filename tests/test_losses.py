@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fbx_env import (
+    Clock,
     CommandCost,
     Effector,
     FinalVelocityCost,
@@ -23,12 +24,14 @@ def transition():
         target=Effector(pos=jnp.array([1.0, 1.0]), vel=jnp.zeros(2)),
         before=Effector(pos=jnp.array([9.0, 9.0]), vel=jnp.array([9.0, 9.0])),
         after=Effector(pos=jnp.array([0.0, 3.0]), vel=jnp.array([3.0, -4.0])),
+        plant_before=None,
+        plant_after=None,
         command=jnp.array([1.0, 2.0]),
-        force=jnp.array([7.0, 7.0]),
-        previous_force=jnp.array([5.0, 5.0]),
-        dt=jnp.array(0.1),
-        fraction=jnp.array(0.5),
-        is_last=jnp.array(False),
+        control=jnp.array([7.0, 7.0]),
+        previous_control=jnp.array([5.0, 5.0]),
+        load=jnp.zeros(2),
+        clock=Clock(jnp.array(2), jnp.array(0.1), 4),
+        epoch=jnp.array(0),
     )
 
 
@@ -36,7 +39,8 @@ def test_terms_by_hand(transition):
     assert PositionCost().cost(transition) == 5 / 64
     assert PositionCost(exponent=0.0).cost(transition) == 5
     assert FinalVelocityCost().cost(transition) == 0
-    assert FinalVelocityCost().cost(transition.replace(is_last=jnp.array(True))) == 25
+    last = transition.replace(clock=transition.clock.replace(step=jnp.array(4)))
+    assert FinalVelocityCost().cost(last) == 25
     assert CommandCost().cost(transition) == 5
 
 
@@ -51,7 +55,8 @@ class Jerk(LossTerm):
     name = "jerk"
 
     def cost(self, transition):
-        return jnp.sum(jnp.square((transition.force - transition.previous_force) / transition.dt))
+        change = transition.control - transition.previous_control
+        return jnp.sum(jnp.square(change / transition.clock.dt))
 
 
 def test_terms_compose_under_their_names(transition):
@@ -73,7 +78,7 @@ def test_mistakes_are_named():
         loss.with_weights(hidden=1.0)
     with pytest.raises(ValueError, match="each name may occur once in a loss"):
         loss + PositionCost()
-    with pytest.raises(ValueError, match="weight of command must be finite and at least 0"):
+    with pytest.raises(ValueError, match="weight must be finite and at least 0"):
         CommandCost(weight=-1e-5)
     with pytest.raises(TypeError, match="a term of the loss must be a LossTerm, got 3"):
         Loss((3,))

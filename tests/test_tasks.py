@@ -31,8 +31,10 @@ def test_validation_trials_are_centre_out():
 
 
 def test_validation_grid_is_inside_the_workspace():
-    task = SimpleReaches(workspace=((0.0, 0.0), (3.0, 6.0)))
-    trials = task.validation_trials(grid_n=2, n_directions=3, distance=0.1)
+    task = SimpleReaches(
+        workspace=((0.0, 0.0), (3.0, 6.0)), eval_grid_n=2, eval_n_directions=3, eval_distance=0.1
+    )
+    trials = task.validation_trials()
     starts = np.unique(np.asarray(trials.start), axis=0)
     np.testing.assert_allclose(starts, [[1, 2], [1, 4], [2, 2], [2, 4]], rtol=1e-6)
     distance = np.linalg.norm(np.asarray(trials.goal - trials.start), axis=-1)
@@ -42,14 +44,14 @@ def test_validation_grid_is_inside_the_workspace():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"grid_n": 0}, "grid_n must be at least 1, got 0"),
-        ({"n_directions": -1}, "n_directions must be at least 1, got -1"),
-        ({"distance": 0.0}, "distance must be finite and greater than 0, got 0.0"),
+        ({"eval_grid_n": 0}, "eval_grid_n must be at least 1, got 0"),
+        ({"eval_n_directions": -1}, "eval_n_directions must be at least 1, got -1"),
+        ({"eval_distance": 0.0}, "eval_distance must be finite and greater than 0, got 0.0"),
     ],
 )
 def test_validation_refuses_nonsense(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        SimpleReaches().validation_trials(**kwargs)
+        SimpleReaches(**kwargs)
 
 
 @pytest.mark.parametrize("workspace", [((1, 0), (0, 1)), ((0, 0), (0, 1)), ((0, 1), (1, 0))])

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fbx_env import analysis, colors, records
-from fbx_env.layout import MANY, grid_columns, largest
+from fbx_env import analysis
+from fbx_env.figures import colors, records
+from fbx_env.figures.layout import MANY, grid_columns, largest
 from fbx_env.plot import style
-from fbx_env.records import Reaches
+from fbx_env.figures.records import Reaches
 from fbx_env.rollout import Trajectory
 
 SHADES = LinearSegmentedColormap.from_list("explained", ["0.85", colors.PALETTE[0]])

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fbx_env import checks, colors, layout, records
+from fbx_env import checks
+from fbx_env.figures import layout, records
+from fbx_env.figures.records import Reaches
 from fbx_env.plot import style
-from fbx_env.plot.reaches import draw_ends
+from fbx_env.plot.reaches import draw_ends, draw_moving_targets
 from fbx_env.rollout import Trajectory
 
 
@@ -26,10 +29,11 @@ def animate_reaches(
 ) -> tuple[Figure, FuncAnimation]:
     """Animate reaches on the plane, and save them as a GIF if there is a path.
 
-    The last frame stays for a second. No program but Python's own packages is needed.
+    A target that moves is a cross. The last frame stays for a second. No program but Python's own
+    packages is needed.
 
     Args:
-        trajectory: one trial, or a batch with one leading axis whose trials last equally long.
+        trajectory: one trial or many that last equally long, with any leading axes.
         path: of the GIF, whose name ends in ``.gif``; it appears only once it is complete.
         playback: how fast to play, as a multiple of real time.
         frames_per_second: of the animation, at most 50, which is what viewers of GIFs can show.
@@ -39,15 +43,14 @@ def animate_reaches(
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``, or a number not a number.
-        ValueError: if it has more than one leading axis or trials of different durations, a number
-            is out of range, or the path does not end in ``.gif``.
+        ValueError: if there are no trials or trials of different durations, a number is out of
+            range, or the path does not end in ``.gif``.
         FileNotFoundError: if the path is in a folder that does not exist.
 
     Example:
         >>> figure, animation = animate_reaches(trajectory, "reaches.gif")
     """
     reaches = records.simultaneous_reaches(trajectory)
-    time = reaches.time[0]
     playback = float(checks.real("playback", playback, above=0))
     rate = checks.whole("frames_per_second", frames_per_second, at_least=1, at_most=50)
     if path is not None and Path(path).suffix != ".gif":
@@ -56,34 +59,48 @@ def animate_reaches(
         raise FileNotFoundError(f"path must be in a folder that exists, got {os.fspath(path)!r}")
 
     figure, (ax,) = style.new_axes(1, 1, (3.6, 3.6))
-    draw_ends(ax, reaches.start, reaches.goal, reaches.direction)
-    shades = colors.cyclic(reaches.direction)
-    trails = [ax.plot([], [], color=color, lw=1.3)[0] for color in shades]
-    heads = [ax.plot([], [], "o", color=color, ms=6, zorder=4)[0] for color in shades]
-    style.tidy(ax, xlabel="x [m]", ylabel="y [m]")
-    ax.set_title("0.0 s")
-    points = np.concatenate([reaches.pos.reshape(-1, 2), reaches.start, reaches.goal])
-    low, high = layout.square_around(points)
-    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-
+    _draw_scene(ax, reaches)
     # The layout of the first frame holds for all: it need not be found again for each.
     figure.draw_without_rendering()
     figure.set_layout_engine(None)
+    animation = _animation(ax, reaches, playback, rate)
+    if path is not None:
+        _save(animation, Path(path), rate)
+    return figure, animation
+
+
+def _draw_scene(ax: Axes, reaches: Reaches) -> None:
+    """Draw what does not move."""
+    draw_ends(ax, reaches)
+    draw_moving_targets(ax, reaches)
+    style.tidy(ax, xlabel="x [m]", ylabel="y [m]", title="0.0 s")
+    low, high = layout.square_around(reaches.places)
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+
+
+def _animation(ax: Axes, reaches: Reaches, playback: float, rate: int) -> FuncAnimation:
+    """Trails, heads and moving targets, at ``rate`` frames per second."""
+    time = reaches.time[0]
+    trails = [
+        ax.plot([], [], color=color, lw=1.3, alpha=layout.opacity(len(reaches)))[0]
+        for color in reaches.colors
+    ]
+    heads = [ax.plot([], [], "o", color=color, ms=6, zorder=4)[0] for color in reaches.colors]
+    (targets,) = ax.plot([], [], "+", color="black", ms=8, zorder=5)
+    target = reaches.target_at_states[reaches.has_moving_target]
 
     def draw(step: int) -> list[Artist]:
         for trail, head, pos in zip(trails, heads, reaches.pos, strict=True):
             trail.set_data(*pos[: step + 1].T)
             head.set_data(*pos[step : step + 1].T)
+        targets.set_data(*target[:, step].T)
         ax.set_title(f"{time[step]:.1f} s")
-        return [*trails, *heads, ax.title]
+        return [*trails, *heads, targets, ax.title]
 
     n_frames = max(2, round(float(time[-1] - time[0]) / playback * rate) + 1)
     steps = np.rint(np.linspace(0, len(time) - 1, n_frames)).astype(int).tolist()
-    still = rate * steps[-1:]
-    animation = FuncAnimation(figure, draw, frames=steps + still, interval=1000 / rate)
-    if path is not None:
-        _save(animation, Path(path), rate)
-    return figure, animation
+    frames = steps + rate * steps[-1:]
+    return FuncAnimation(style.figure_of(ax), draw, frames=frames, interval=1000 / rate)
 
 
 def _save(animation: FuncAnimation, path: Path, rate: int) -> None:

@@ -1,7 +1,8 @@
-"""Figures of reaches: where trials lead, and how fast."""
+"""Figures of reaches: where trials lead, how fast, and by which commands."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fbx_env import analysis, checks, colors, records
-from fbx_env.layout import MANY
+from fbx_env import checks
+from fbx_env.figures import colors, records
+from fbx_env.figures.layout import MANY, grid_columns, opacity
+from fbx_env.figures.panels import Panel, effector_panels, speed_panel
+from fbx_env.figures.records import Reaches
+from fbx_env.parts.tasks.trial import Trial
 from fbx_env.plot import style
+from fbx_env.plot.curves import draw_panel, means_legend
 from fbx_env.rollout import Trajectory
-from fbx_env.tasks import Trial
 
 
 def effector_trajectories(
@@ -25,56 +30,61 @@ def effector_trajectories(
     straight_guides: bool = True,
     workspace: Any = None,
 ) -> tuple[Figure, np.ndarray]:
-    """Draw reaches in three panels: position, velocity and command.
+    """Draw reaches in panels: position, velocity and command.
 
-    A trial's colour is the direction from its start to its goal, here and in every other picture.
-    Dots along a curve are a time step apart. Starts are small squares and goals are circles.
+    A command that is a force in the plane has one panel, like position and velocity. Any other has
+    a panel for each of its numbers, over time. A trial's colour is the direction from its start to
+    its goal, here and in every other figure. Dots along a curve are a time step apart. Starts are
+    small squares and goals are circles; the path of a target that moves is dotted. Trials of more
+    than eight are transparent, under the means of those that are alike.
 
     Args:
-        trajectory: one trial, or a batch with one leading axis.
-        axes: three axes to draw into; a new figure if not given.
-        straight_guides: whether to draw the straight way from each start to its goal.
+        trajectory: one trial or many, with any leading axes, such as replicates and trials.
+        axes: to draw into, three for a force in the plane, else two more than the command has
+            numbers; a new figure if not given.
+        straight_guides: whether to draw the straight line from each start to its goal.
         workspace: lower left and upper right corner [m] of a frame to draw, ``(2, 2)``.
 
     Returns:
-        Figure and the three axes.
+        Figure and axes.
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``, or ``straight_guides`` not a bool.
-        ValueError: if it has more than one leading axis or commands that are not on a plane, there
-            are not three axes, or the workspace is not two corners.
+        ValueError: if there are no trials, too few or too many axes, or the workspace is not two
+            corners.
 
     Example:
         >>> trajectory = rollout(env, params, policy, params.task.validation_trials(), key)
         >>> figure, axes = effector_trajectories(trajectory, workspace=params.task.workspace)
     """
-    reaches = records.reaches_on_plane(trajectory)
+    reaches = records.reaches(trajectory)
     straight_guides = checks.flag("straight_guides", straight_guides)
     frame = None if workspace is None else records.corners(workspace)
-    if axes is None:
-        _, axes = style.new_axes(1, 3, (9.6, 3.4))
-    panels = style.given_axes(axes, 3)
-    width, dot = (1.5, 3) if len(reaches) <= MANY else (1.0, 1.5)
-    for index, color in enumerate(colors.cyclic(reaches.direction)):
-        for panel, values in zip(panels, (reaches.pos, reaches.vel, reaches.command), strict=True):
-            panel.plot(*values[index].T, color=color, lw=width, marker=".", ms=dot, zorder=2)
-    draw_ends(panels[0], reaches.start, reaches.goal, reaches.direction)
+    panels = effector_panels(reaches)
+    flat = style.given_axes(_new_axes(panels) if axes is None else axes, len(panels))
+    for ax, panel in zip(flat, panels, strict=True):
+        draw_panel(ax, panel, reaches, dots=panel.is_plane)
+    draw_ends(flat[0], reaches)
+    draw_moving_targets(flat[0], reaches)
     if straight_guides:
-        draw_straight_ways(panels[0], reaches.start, reaches.goal)
+        draw_straight_lines(flat[0], reaches)
     if frame is not None:
-        draw_workspace(panels[0], frame)
-    titles = {"Position": "m", "Velocity": "m/s", "Command": "N"}
-    for panel, (title, unit) in zip(panels, titles.items(), strict=True):
-        style.tidy(panel, title=title, xlabel=f"x [{unit}]", ylabel=f"y [{unit}]")
-        style.equal_aspect(panel)
-    return style.figure_of(panels[0]), panels
+        draw_workspace(flat[0], frame)
+    if axes is None:
+        _label_rows(flat, panels)
+        last = 2 if panels[2].is_plane else 1 + grid_columns(len(panels) - 2)
+        means_legend(flat[last], panels[last])
+    return style.figure_of(flat[0]), flat
 
 
 def speed_profiles(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Figure, Axes]:
-    """Draw speed over time, one curve a trial; of more than eight also the mean, in black.
+    """Draw speed over time, a curve a trial.
+
+    More than eight trials are transparent, under mean and standard deviation: for each direction if
+    several trials go the same way, else of all.
 
     Args:
-        trajectory: one trial, or a batch with one leading axis.
+        trajectory: one trial or many, with any leading axes, such as replicates and trials.
         ax: where to draw; a new figure if not given.
 
     Returns:
@@ -82,40 +92,28 @@ def speed_profiles(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Figu
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``.
-        ValueError: if it has more than one leading axis.
+        ValueError: if there are no trials.
 
     Example:
         >>> figure, ax = speed_profiles(trajectory)
     """
     reaches = records.reaches(trajectory)
-    if ax is None:
-        _, (ax,) = style.new_axes(1, 1, (6.4, 3.4))
-    (ax,) = style.given_axes(ax, 1)
-    speed = analysis.speed(reaches.vel)
-    many = len(reaches) > MANY
-    for time, curve, color in zip(
-        reaches.time, speed, colors.cyclic(reaches.direction), strict=True
-    ):
-        ax.plot(time, curve, color=color, lw=0.9 if many else 1.5, alpha=0.7 if many else 1)
-    if many:
-        ax.plot(
-            reaches.time.mean(0), speed.mean(0), color="black", lw=2, label=f"mean of {len(speed)}"
-        )
-        style.legend_beside(ax, top=0.5)
-    style.tidy(ax, xlabel="Time [s]", ylabel="Speed [m/s]")
+    ax = style.one_axes(ax, (6.4, 3.4))
+    panel = speed_panel(reaches)
+    draw_panel(ax, panel, reaches)
     ax.set_ylim(bottom=0)
-    ax.margins(x=0.01)
+    means_legend(ax, panel, top=0.5)
     style.direction_key(ax, reaches.direction)
     return style.figure_of(ax), ax
 
 
 def reach_endpoints(
-    trials: Trial, ax: Axes | None = None, *, workspace: Any = None
+    trials: Trial | Trajectory, ax: Axes | None = None, *, workspace: Any = None
 ) -> tuple[Figure, Axes]:
-    """Draw where the trials of a task start, and where their goals are.
+    """Draw where trials start, where their goals are, and where they ended if that is known.
 
     Args:
-        trials: one trial, or a batch with one leading axis.
+        trials: one trial or many, with any leading axes, or their trajectory.
         ax: where to draw; a new figure if not given.
         workspace: lower left and upper right corner [m] of a frame to draw, ``(2, 2)``.
 
@@ -123,24 +121,23 @@ def reach_endpoints(
         Figure and axes.
 
     Raises:
-        TypeError: if ``trials`` is not a ``Trial``.
-        ValueError: if it has more than one leading axis, or the workspace is not two corners.
+        TypeError: if ``trials`` is neither a ``Trial`` nor a ``Trajectory``.
+        ValueError: if there are no trials, or the workspace is not two corners.
 
     Example:
         >>> trials = jax.vmap(params.task.sample)(jax.random.split(key, 100))
         >>> figure, ax = reach_endpoints(trials, workspace=params.task.workspace)
     """
-    start, goal = records.endpoints(trials)
+    ends = records.endpoints(trials)
     frame = None if workspace is None else records.corners(workspace)
-    if ax is None:
-        _, (ax,) = style.new_axes(1, 1, (5.6, 4.4))
-    (ax,) = style.given_axes(ax, 1)
-    for line in np.stack([start, goal], axis=1):
+    ax = style.one_axes(ax, (5.6, 4.4))
+    for line in np.stack([ends.start, ends.goal], axis=1):
         ax.plot(*line.T, color="0.82", lw=0.7, zorder=1)
-    ax.plot(*start.T, "s", ms=4, color=colors.PALETTE[0], label="start", zorder=3)
-    ax.plot(
-        *(*goal.T, "o"), ms=6, mfc="none", mec=colors.PALETTE[1], mew=1.4, label="goal", zorder=3
-    )
+    start, goal, reached = (*colors.PALETTE[:2], "black")
+    ax.plot(*ends.start.T, "s", ms=4, color=start, label="start", zorder=3)
+    ax.plot(*ends.goal.T, "o", ms=6, mfc="none", mec=goal, mew=1.4, label="goal", zorder=3)
+    if ends.reached is not None:
+        ax.plot(*ends.reached.T, "x", ms=4, color=reached, label="end of reach", zorder=4)
     if frame is not None:
         draw_workspace(ax, frame)
     style.tidy(ax, xlabel="x [m]", ylabel="y [m]")
@@ -149,31 +146,75 @@ def reach_endpoints(
     return style.figure_of(ax), ax
 
 
-def draw_ends(
-    ax: Axes,
-    start: Float[np.ndarray, "trials 2"],
-    goal: Float[np.ndarray, "trials 2"],
-    direction: Float[np.ndarray, " trials"],
-) -> None:
-    """Starts as small squares, goals as circles in the colours of the trials."""
-    size, square = (10, 4.5) if len(start) <= MANY else (7, 3)
-    for point, color in zip(goal, colors.cyclic(direction), strict=True):
+def draw_ends(ax: Axes, reaches: Reaches) -> None:
+    """Draw starts as small squares, goals as circles in the colours of the trials."""
+    size, square = (10.0, 4.5) if len(reaches) <= MANY else (7.0, 3.0)
+    for point, color in zip(reaches.goal, reaches.colors, strict=True):
         ax.plot(*point, "o", ms=size, mfc="none", mec=color, mew=1.5, zorder=3, label="goal")
-    ax.plot(*start.T, "s", ms=square, color="0.3", zorder=3, label="start")
+    ax.plot(*reaches.start.T, "s", ms=square, color="0.3", zorder=3, label="start")
 
 
-def draw_straight_ways(
-    ax: Axes, start: Float[np.ndarray, "trials 2"], goal: Float[np.ndarray, "trials 2"]
-) -> None:
-    """Dashed lines from starts to goals."""
-    width = 0.9 if len(start) <= MANY else 0.5
-    for line in np.stack([start, goal], axis=1):
+def draw_moving_targets(ax: Axes, reaches: Reaches) -> None:
+    """Draw the paths of targets that move, dotted, in the colours of the trials."""
+    for index in np.flatnonzero(reaches.has_moving_target):
+        ax.plot(
+            *reaches.target[index].T,
+            color=reaches.colors[index],
+            ls=":",
+            lw=1.2,
+            alpha=opacity(len(reaches)),
+            zorder=1.5,
+            label="target",
+        )
+
+
+def draw_straight_lines(ax: Axes, reaches: Reaches) -> None:
+    """Draw dashed lines from starts to goals, but for targets that move."""
+    width = 0.9 if len(reaches) <= MANY else 0.5
+    lines = np.stack([reaches.start, reaches.goal], axis=1)[~reaches.has_moving_target]
+    for line in np.unique(lines, axis=0):
         ax.plot(*line.T, color=style.GUIDE, ls=(0, (4, 3)), lw=width, zorder=1)
 
 
 def draw_workspace(ax: Axes, corners: Float[np.ndarray, "2 2"]) -> None:
-    """A frame around the workspace."""
+    """Draw a frame around the workspace."""
     low, high = corners
     ax.add_patch(
         Rectangle(tuple(low), *(high - low), fill=False, ec="0.4", lw=1, label="workspace")
     )
+
+
+def _new_axes(panels: list[Panel]) -> np.ndarray:
+    """Axes of a new figure: planes side by side, and what goes over time in rows below."""
+    n_courses = sum(not panel.is_plane for panel in panels)
+    if not n_courses:
+        return style.new_axes(1, 3, (9.6, 3.4))[1]
+    columns = grid_columns(n_courses)
+    rows = math.ceil(n_courses / columns)
+    figure = style.new_figure(7.4, 3.7 + 1.4 * rows)
+    n_cells = math.lcm(2, columns)
+    grid = figure.add_gridspec(1 + rows, n_cells, height_ratios=[2.3, *[1] * rows])
+    half, width = n_cells // 2, n_cells // columns
+    axes = [figure.add_subplot(grid[0, :half]), figure.add_subplot(grid[0, half:])]
+    same_unit = len({panel.y_label for panel in panels[2:]}) == 1
+    for index in range(n_courses):
+        row, column = divmod(index, columns)
+        first = axes[2] if index else None
+        cell = grid[1 + row, column * width : (column + 1) * width]
+        axes.append(figure.add_subplot(cell, sharex=first, sharey=first if same_unit else None))
+    return np.array(axes, dtype=object)
+
+
+def _label_rows(axes: np.ndarray, panels: list[Panel]) -> None:
+    """Label times once a column, and commands of one unit once a row."""
+    columns = grid_columns(max(1, len(panels) - 2))
+    same_unit = len({panel.y_label for panel in panels[2:]}) == 1
+    for index, (ax, panel) in enumerate(zip(axes[2:], panels[2:], strict=True)):
+        if panel.is_plane:
+            continue
+        if index + columns < len(panels) - 2:
+            ax.set_xlabel("")
+            ax.tick_params(labelbottom=False)
+        if same_unit and index % columns:
+            ax.set_ylabel("")
+            ax.tick_params(labelleft=False)

@@ -1,10 +1,14 @@
-"""What the figures have in common: how axes look, and the key to the colours of trials."""
+"""What the figures have in common: their size, how axes look, and the key to trials' colours."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
@@ -13,29 +17,105 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
-from fbx_env import colors
+from fbx_env import checks
+from fbx_env.figures import colors
 
 GUIDE = "0.6"
-"""Grey of lines that help reading, such as straight ways and the edge of the workspace."""
+"""Grey of lines that help reading, such as straight lines to goals."""
 
 SMALL = "small"
 """Font size of legends and keys."""
+
+COLUMN_WIDTHS = (3.5, 7.2)
+"""Widths [inches] of a figure in one column of a journal's page, and in two."""
+
+TRUETYPE = {"pdf.fonttype": 42, "ps.fonttype": 42}
+"""Settings by which fonts are embedded such that text can be searched and edited."""
+
+PAPER: dict[str, Any] = {
+    **TRUETYPE,
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.labelpad": 2,
+    "axes.titlepad": 4,
+    **{f"{axis}tick.major.{what}": 2.5 if what == "size" else 0.6
+       for axis in "xy" for what in ("size", "width")},
+    **{f"{axis}tick.minor.{what}": 1.5 if what == "size" else 0.4
+       for axis in "xy" for what in ("size", "width")},
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
+}
+"""Settings of ``paper_style``."""
+
+_paper_width: ContextVar[float | None] = ContextVar("paper_width", default=None)
+
+
+@contextmanager
+def paper_style(columns: int = 1) -> Iterator[None]:
+    """Within this context, new figures have the width and the type of a journal's page.
+
+    Figures are 3.5 inches (89 mm) wide in one column and 7.2 inches (183 mm) in two, with type of
+    7 points, and what is saved within the context as PDF has its TrueType fonts embedded.
+
+    Args:
+        columns: 1 or 2.
+
+    Raises:
+        TypeError: if ``columns`` is not a whole number.
+        ValueError: if it is neither 1 nor 2.
+
+    Example:
+        >>> with paper_style(columns=1):
+        ...     figure, ax = speed_profiles(trajectory)
+        ...     figure.savefig("speed.pdf")
+    """
+    columns = checks.whole("columns", columns, at_least=1, at_most=len(COLUMN_WIDTHS))
+    token = _paper_width.set(COLUMN_WIDTHS[columns - 1])
+    try:
+        with mpl.rc_context(PAPER):
+            yield
+    finally:
+        _paper_width.reset(token)
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], **options: Any) -> None:
+    """Save a figure; as PDF or PostScript with embedded TrueType fonts.
+
+    Args:
+        figure: to save.
+        path: of the file, whose name ends in the format, as ``.pdf``, ``.svg`` or ``.png``.
+        **options: of ``matplotlib.figure.Figure.savefig``, such as ``dpi``.
+
+    Raises:
+        ValueError: if there is no such format.
+
+    Example:
+        >>> save_figure(figure, "reaches.pdf")
+    """
+    with mpl.rc_context(TRUETYPE):
+        figure.savefig(path, **options)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of a size [inches], or in ``paper_style`` as wide as the column."""
+    paper = _paper_width.get()
+    if paper is not None:
+        # Type shrinks less than the width, and so does the height.
+        width, height = paper, height * (paper / width) ** 0.8
+    return plt.figure(
+        figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
+    )
 
 
 def new_axes(
     rows: int, columns: int, size: tuple[float, float], **kwargs: Any
 ) -> tuple[Figure, np.ndarray]:
     """A new figure of ``size`` [inches] with rows times columns of axes, in one flat array."""
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=size,
-        layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06),
-        squeeze=False,
-        **kwargs,
-    )
-    return figure, axes.ravel()
+    figure = new_figure(*size)
+    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs).ravel()
 
 
 def given_axes(axes: Axes | Sequence[Axes] | np.ndarray, n: int) -> np.ndarray:
@@ -54,11 +134,22 @@ def given_axes(axes: Axes | Sequence[Axes] | np.ndarray, n: int) -> np.ndarray:
     return flat
 
 
+def one_axes(ax: Axes | None, size: tuple[float, float] = (6.4, 3.9), **kwargs: Any) -> Axes:
+    """The axes that a caller wants drawn into, or those of a new figure of ``size`` [inches]."""
+    axes: Axes = given_axes(new_axes(1, 1, size, **kwargs)[1] if ax is None else ax, 1)[0]
+    return axes
+
+
 def figure_of(ax: Axes) -> Figure:
     """The figure that axes belong to, also through subfigures."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     return figure
+
+
+def plain(text: str) -> str:
+    """A text that matplotlib shows as it is, and never takes for mathematics."""
+    return text.replace("$", r"\$")
 
 
 def tidy(ax: Axes, **labels: Any) -> None:
@@ -75,12 +166,12 @@ def equal_aspect(ax: Axes) -> None:
     both_shared = all(len(siblings) > 1 for siblings in shared)
     ax.set_aspect("equal", adjustable="box" if both_shared else "datalim")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
     # Four decimals would run into each other: a common power of ten instead.
     ax.ticklabel_format(scilimits=(-2, 4), useMathText=True)
 
 
-def legend_beside(ax: Axes, title: str | None = None, top: float = 1.02) -> None:
+def legend_beside(ax: Axes, title: str | None = None, top: float = 1.02, **legend: Any) -> None:
     """A legend to the right of the axes, where it hides nothing; ``top`` in heights of the axes."""
     ax.legend(
         frameon=False,
@@ -91,6 +182,7 @@ def legend_beside(ax: Axes, title: str | None = None, top: float = 1.02) -> None
         title=title,
         title_fontsize=SMALL,
         alignment="left",
+        **legend,
     )
 
 
@@ -104,9 +196,14 @@ def direction_key(ax: Axes, direction: Float[np.ndarray, " trials"]) -> None:
         return
     if len(angles) > 24:
         angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
-    extent = ax.get_window_extent().transformed(figure_of(ax).dpi_scale_trans.inverted())
-    width, height = 0.6 / extent.width, 0.6 / extent.height
-    key = ax.inset_axes((1.03, 0.9 - height, width, height), label="direction key")
+    # In inches from the upper right corner of the axes, however large these become.
+    corner = ScaledTranslation(1.0, 1.0, ax.transAxes)
+    size = 0.06 * mpl.rcParams["font.size"]
+    key = ax.inset_axes(
+        (0.1, -size - 0.25, size, size),
+        transform=figure_of(ax).dpi_scale_trans + corner,
+        label="direction key",
+    )
     rays = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     lines = np.stack([0.35 * rays, rays], axis=1)
     key.add_collection(

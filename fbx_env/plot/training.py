@@ -8,10 +8,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fbx_env import layout
-from fbx_env.colors import PALETTE
+from fbx_env.figures.colors import PALETTE
+from fbx_env.figures.layout import describe_band
+from fbx_env.figures.loss_curves import LossCurve, LossHistory, loss_curve, term_curves
 from fbx_env.plot import style
-from fbx_env.records import LossCurve, LossHistory, loss_curve
 
 DASHES = ("-", "--", ":")
 """Of loss terms, when there are more of them than colours."""
@@ -41,17 +41,13 @@ def loss_history(history: LossHistory, ax: Axes | None = None) -> tuple[Figure, 
         >>> figure, ax = loss_history(history)
     """
     total = loss_curve(history, "training_total")
-    if ax is None:
-        _, (ax,) = style.new_axes(1, 1, (6.4, 3.9))
-    (ax,) = style.given_axes(ax, 1)
+    terms = term_curves(history)
+    ax = style.one_axes(ax)
     _draw(ax, total, "black", "total", lw=2.2, zorder=1.9)
-    for term, (dashes, color) in zip(history.terms, cycle(product(DASHES, PALETTE))):
-        curve = loss_curve(history, f"training_{term}")
-        _draw(ax, curve, color, term.replace("_", " "), lw=1.0, ls=dashes)
+    for (term, curve), (dashes, color) in zip(terms, cycle(product(DASHES, PALETTE))):
+        _draw(ax, curve, color, style.plain(term), lw=1.0, ls=dashes)
     _draw_marks(ax, loss_curve(history, "validation_total"), "total, validation")
-    style.tidy(ax, xscale="log", yscale="log", xlabel="Update", ylabel="Loss")
-    style.legend_beside(ax, layout.describe_band(total.n_replicates))
-    return style.figure_of(ax), ax
+    return _finish(ax, "Loss", total)
 
 
 def training_and_validation(history: LossHistory, ax: Axes | None = None) -> tuple[Figure, Axes]:
@@ -76,14 +72,10 @@ def training_and_validation(history: LossHistory, ax: Axes | None = None) -> tup
     """
     training = loss_curve(history, "training_total")
     validation = loss_curve(history, "validation_total")
-    if ax is None:
-        _, (ax,) = style.new_axes(1, 1, (6.4, 3.9))
-    (ax,) = style.given_axes(ax, 1)
+    ax = style.one_axes(ax)
     _draw(ax, training, PALETTE[0], f"training{_last(training)}", lw=1.3)
     _draw(ax, validation, PALETTE[1], f"validation{_last(validation)}", lw=1.7, marker="o", ms=4)
-    style.tidy(ax, xscale="log", yscale="log", xlabel="Update", ylabel="Total loss")
-    style.legend_beside(ax, layout.describe_band(training.n_replicates))
-    return style.figure_of(ax), ax
+    return _finish(ax, "Total loss", training)
 
 
 def _draw(ax: Axes, curve: LossCurve, color: str, label: str, **line: Any) -> None:
@@ -101,6 +93,12 @@ def _draw_marks(ax: Axes, curve: LossCurve, label: str) -> None:
     ax.plot(curve.update, curve.mean, color="black", ls="none", label=label, zorder=3, **marks)
     if curve.n_replicates > 1:
         ax.vlines(curve.update, curve.low, curve.high, color="black", lw=1, zorder=2.9)
+
+
+def _finish(ax: Axes, label: str, curve: LossCurve) -> tuple[Figure, Axes]:
+    style.tidy(ax, xscale="log", yscale="log", xlabel="Update", ylabel=label)
+    style.legend_beside(ax, describe_band(curve.n_replicates))
+    return style.figure_of(ax), ax
 
 
 def _last(curve: LossCurve) -> str:

@@ -12,9 +12,9 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float
 
 from fbx_env import checks
-from fbx_env.batch import ReachBatch, Rows, refuse_fork
-from fbx_env.env import ReachParams
-from fbx_env.gym_env import (
+from fbx_env.gym.batch import ReachBatch, Rows, refuse_fork
+from fbx_env.params import ReachParams
+from fbx_env.gym.single import (
     NO_RENDER_MODE,
     SUCCESS_DISTANCE,
     SUCCESS_SPEED,
@@ -28,7 +28,7 @@ from fbx_env.gym_env import (
     whole_seed,
 )
 from fbx_env.registration import make
-from fbx_env.render import Frame, Watch, Window, frame, grid, import_pygame, side_in_grid
+from fbx_env.gym.render import Frame, Watch, Window, frame, grid, import_pygame, side_in_grid
 
 Step = tuple[
     Float[np.ndarray, "trials observation"],

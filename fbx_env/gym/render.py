@@ -16,8 +16,8 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled, ResetNeeded
 from jaxtyping import Bool, Float, UInt8
 
-from fbx_env.batch import Layout, Rows
-from fbx_env.env import ReachParams
+from fbx_env.gym.batch import Layout, Rows
+from fbx_env.params import ReachParams
 
 Frame = UInt8[np.ndarray, "height width 3"]
 

@@ -11,10 +11,10 @@ from gymnasium.utils import seeding
 from jaxtyping import Bool, Float, UInt32
 
 from fbx_env import checks
-from fbx_env.batch import ReachBatch, refuse_fork
-from fbx_env.env import ReachParams
+from fbx_env.gym.batch import ReachBatch, refuse_fork
+from fbx_env.params import ReachParams
 from fbx_env.registration import make
-from fbx_env.render import MODES, Frame, Watch, Window, frame, import_pygame
+from fbx_env.gym.render import MODES, Frame, Watch, Window, frame, import_pygame
 
 SUCCESS_DISTANCE = 0.05
 SUCCESS_SPEED = 0.1

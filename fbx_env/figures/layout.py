@@ -8,7 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 MANY = 8
-"""More trials than these are drawn thinner, and with their mean where curves can be averaged."""
+"""More trials than these are drawn thinner and transparent, under their means."""
+
+DOTTED = 30
+"""Up to so many trials have a dot for each time step."""
+
+
+def opacity(n_trials: int) -> float:
+    """Opacity of the curve of one of ``n_trials`` trials, from 1 down to 0.15."""
+    return max(0.15, min(1.0, math.sqrt(MANY / n_trials)))
 
 
 def grid_columns(n: int) -> int:
@@ -21,7 +29,8 @@ def square_around(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "2 2"]:
     points = points[np.isfinite(points).all(axis=-1)]
     low, high = points.min(axis=0), points.max(axis=0)
     half = 0.58 * float((high - low).max()) or 1.0
-    return (low + high) / 2 + np.array([[-half], [half]])
+    square: Float[np.ndarray, "2 2"] = (low + high) / 2 + np.array([[-half], [half]])
+    return square
 
 
 def largest(activity: Float[np.ndarray, "..."]) -> float:
@@ -30,7 +39,7 @@ def largest(activity: Float[np.ndarray, "..."]) -> float:
 
 
 def describe_band(n_replicates: int) -> str | None:
-    """What the line and the band of replicates show; nothing for a single model."""
+    """A legend for the line and the band of replicates; ``None`` for a single model."""
     if n_replicates == 1:
         return None
     return f"mean of {n_replicates} replicates;\nband: lowest to highest"

@@ -1,4 +1,4 @@
-"""Losses: the cost of one control step, term by term."""
+"""Losses: sums of named terms, each the cost of a control step."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
-from flax import struct
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Float
 
 from fbx_env import checks
-from fbx_env.component import Component
-from fbx_env.plants import Effector, Scalar
-from fbx_env.tasks import Trial
+from fbx_env.parts.component import Component, Scalar, number
+from fbx_env.parts.losses.transition import Transition
 
 RESERVED_NAMES = ("hidden", "total", "environment", "gradient_norm", "learning_rate")
-"""What reports call the activity of an agent's units, sums of terms, and other columns."""
+"""What reports call the activity of a policy's units, sums of terms, and other columns."""
 
 
 def rounded(product: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -26,7 +25,7 @@ def rounded(product: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     a step compiled alone and in a batch would differ in the last bit. A maximum in between forbids
     that. It changes no number but minus infinity, and no derivative.
     """
-    return jnp.maximum(product, jnp.finfo(product.dtype).min)
+    return jnp.maximum(product, float(np.finfo(product.dtype).min))
 
 
 def squared_norm(vector: Float[Array, " size"]) -> Float[Array, ""]:
@@ -34,32 +33,9 @@ def squared_norm(vector: Float[Array, " size"]) -> Float[Array, ""]:
     return jnp.sum(rounded(jnp.square(vector)))
 
 
-@struct.dataclass
-class Transition:
-    """One control step, as a cost term sees it.
-
-    Attributes:
-        trial: the trial it belongs to.
-        target: where the effector should be after the step.
-        before, after: the effector before and after the step.
-        command: what the agent asked for [N], before delay, limit and noise.
-        force: what acted during the step [N].
-        previous_force: what acted during the step before, zero in the first [N].
-        dt: duration of the step [s].
-        fraction: how much of the trial has passed after the step, in (0, 1].
-        is_last: whether it is the trial's last step.
-    """
-
-    trial: Trial
-    target: Effector
-    before: Effector
-    after: Effector
-    command: Float[Array, " action"]
-    force: Float[Array, " action"]
-    previous_force: Float[Array, " action"]
-    dt: Float[Array, ""]
-    fraction: Float[Array, ""]
-    is_last: Bool[Array, ""]
+def weight(default: float) -> Any:
+    """Declare the weight of a term."""
+    return number("weight of the {name} cost", default=default, at_least=0, keyword="{name}_weight")
 
 
 class LossTerm(Component, abc.ABC):
@@ -75,16 +51,16 @@ class LossTerm(Component, abc.ABC):
         >>> class Effort(LossTerm):
         ...     name = "effort"
         ...     def cost(self, transition):
-        ...         return jnp.sum(jnp.square(transition.force))
+        ...         return jnp.sum(jnp.square(transition.control))
         >>> (PositionCost() + 2 * Effort(weight=1e-5)).weights
         {'position': 1.0, 'effort': 2e-05}
     """
 
     name: ClassVar[str] = ""
 
-    weight: Scalar = 1.0
+    weight: Scalar = weight(1.0)
 
-    def __post_init__(self) -> None:
+    def __check_init__(self) -> None:
         if not self.name:
             raise TypeError(f"{type(self).__name__} must define a class attribute 'name'")
         if "/" in self.name:
@@ -94,13 +70,12 @@ class LossTerm(Component, abc.ABC):
                 f"a loss term cannot be named {self.name!r}: {', '.join(RESERVED_NAMES)} have a "
                 "meaning of their own in reports"
             )
-        self._assign(weight=checks.real(f"weight of {self.name}", self.weight, at_least=0))
 
     @abc.abstractmethod
     def cost(self, transition: Transition) -> Float[Array, ""]:
         """The cost of the step, before it is weighted: one number.
 
-        It is compiled: choose by ``jnp.where(transition.is_last, ...)`` and not by ``if``.
+        It is compiled: choose by ``jnp.where(transition.clock.is_last, ...)`` and not by ``if``.
         """
 
     def __add__(self, other: LossTerm | Loss) -> Loss:
@@ -111,54 +86,6 @@ class LossTerm(Component, abc.ABC):
         return self.replace(weight=self.weight * factor)
 
     __rmul__ = __mul__
-
-
-class PositionCost(LossTerm):
-    """Squared distance to the target [m^2], which counts more as the trial goes on.
-
-    The weight in time is ``((t + 1) / N) ** exponent`` at step t of N, so that there is time to
-    move and none to be late.
-
-    Attributes:
-        weight: [1/m^2].
-        exponent: at least 0; 0 lets every step count the same.
-    """
-
-    name: ClassVar[str] = "position"
-
-    weight: Scalar = 1.0
-    exponent: Scalar = 6.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._assign(exponent=checks.real("exponent", self.exponent, at_least=0))
-
-    def cost(self, transition: Transition) -> Float[Array, ""]:
-        error = transition.after.pos - transition.target.pos
-        return transition.fraction**self.exponent * squared_norm(error)
-
-
-class FinalVelocityCost(LossTerm):
-    """Squared difference to the target's velocity [m^2/s^2] after the last step of a trial."""
-
-    name: ClassVar[str] = "final_velocity"
-
-    weight: Scalar = 1.0
-
-    def cost(self, transition: Transition) -> Float[Array, ""]:
-        error = transition.after.vel - transition.target.vel
-        return jnp.where(transition.is_last, squared_norm(error), 0.0)
-
-
-class CommandCost(LossTerm):
-    """Squared command [N^2]."""
-
-    name: ClassVar[str] = "command"
-
-    weight: Scalar = 1e-5
-
-    def cost(self, transition: Transition) -> Float[Array, ""]:
-        return squared_norm(transition.command)
 
 
 class Loss(Component):
@@ -258,8 +185,3 @@ class Loss(Component):
         return Loss(tuple(term * factor for term in self.terms))
 
     __rmul__ = __mul__
-
-
-def reach_loss() -> Loss:
-    """The environment's loss of a simple reach: position, final velocity and command."""
-    return PositionCost() + FinalVelocityCost() + CommandCost()

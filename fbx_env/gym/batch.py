@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 from fbx_env import checks
-from fbx_env.env import Observation, ReachEnv, ReachParams, ReachState, fraction_passed
-from fbx_env.packing import n_words, pack, unpack, word
+from fbx_env.env import Observation, ReachEnv, ReachState, clock_of, reward_of, with_drawn
+from fbx_env.params import ReachParams
+from fbx_env.gym.packing import n_words, pack, unpack, word
 
 ENV = ReachEnv()
 

@@ -1,0 +1,350 @@
+"""A check of one part, which says to its author what is wrong with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fbx_env import checks
+from fbx_env.env import ReachEnv
+from fbx_env.params import ReachParams
+from fbx_env.parts.channels.channel import Channel
+from fbx_env.parts.clock import Clock
+from fbx_env.parts.component import Component
+from fbx_env.parts.draws.draw import Draw
+from fbx_env.parts.loads.load import Load
+from fbx_env.parts.losses.loss import LossTerm
+from fbx_env.parts.losses.transition import Transition
+from fbx_env.parts.plants.plant import MODALITIES, Control, Effector, Plant
+from fbx_env.parts.tasks.task import Task
+from fbx_env.parts.tasks.trial import Trial
+
+
+def check_part(part: Component, params: ReachParams | None = None) -> None:
+    """Check that a part does what its role asks for, as ``check_env`` of Gymnasium does.
+
+    Its methods are called on a few inputs: plain, under ``jax.jit``, ``jax.vmap`` and ``jax.grad``.
+
+    Args:
+        part: a plant, load, channel, task, loss term or draw.
+        params: an experiment around it; the original one if not given. A plant is started where the
+            task's validation trials start.
+
+    Raises:
+        TypeError: if it is none of these.
+        ValueError: saying which method gave what, and what is wanted.
+
+    Example:
+        >>> check_part(PointMass(mass=2.0))
+    """
+    role = next((kind for kind in _CHECKS if isinstance(part, kind)), None)
+    if role is None:
+        names = ", ".join(kind.__name__ for kind in _CHECKS)
+        raise TypeError(f"part must be a {names}, got {part!r}")
+    host = ReachParams() if params is None else checks.instance("params", params, ReachParams)
+    _check_numbers(part, host)
+    _CHECKS[role](part, host)
+
+
+def _check_numbers(part: Component, params: ReachParams) -> None:
+    """Check that all numbers are declared, under names that are free."""
+    kind = type(part)
+    declared = kind.declarations()
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        value = getattr(part, field.name)
+        is_number = isinstance(value, int | float | jax.Array | np.ndarray)
+        if is_number and not isinstance(value, bool) and field.name not in declared:
+            raise ValueError(
+                f"{kind.__name__}.{field.name} must be declared by number(...) or whole(...), so "
+                f"that it is checked and described; it is just {value!r}"
+            )
+    taken = {field.name for field in dataclasses.fields(params)}
+    for name, declaration in declared.items():
+        if (declaration.keyword or name) in taken:
+            raise ValueError(
+                f"{kind.__name__}.{name} must have another name or keyword, make takes "
+                f"{declaration.keyword or name!r} for something else"
+            )
+
+
+def _check_plant(plant: Plant, params: ReachParams) -> None:
+    name = type(plant).__name__
+    controls = _call(name, "controls", lambda: plant.controls)
+    _want(
+        isinstance(controls, tuple) and all(isinstance(each, Control) for each in controls),
+        f"{name}.controls must be a tuple of Control, got {controls!r}",
+    )
+    names = [each.name for each in controls]
+    _want(
+        0 < len(names) == len(set(names)),
+        f"{name}.controls must have one or more, each with a name of its own, got {names}",
+    )
+    position = params.task.validation_trials().start[0]
+    state = _transformed(plant, "init", position)
+    _check_state(f"{name}.init", state)
+    for method in ("effector", "feedback"):
+        _transformed(plant, method, state)
+    _check_effector(f"{name}.effector", plant.effector(state))
+    _check_feedback(name, plant.feedback(state))
+    reached = plant.effector(state).pos
+    _want(
+        bool(jnp.allclose(reached, position, atol=1e-4)),
+        f"{name}.init must put the effector at {position.tolist()} [m], got {reached.tolist()}; if "
+        "that is out of its reach, give params with a task whose validation trials start within it",
+    )
+
+    def step(plant: Plant, state: Any, control: Any, force: Any, dt: Any) -> Any:
+        return plant.step(state, control, lambda effector: force, dt)
+
+    for scale in (0.0, 0.3):
+        control = scale * jnp.ones(len(controls))
+        arguments = (state, control, scale * jnp.ones(2), jnp.asarray(params.dt))
+        after = _transformed(plant, "step", *arguments, function=step)
+        _check_same(f"{name}.step", state, after)
+        state = after
+
+
+def _check_load(load: Load, params: ReachParams) -> None:
+    name = type(load).__name__
+    _check_name(load)
+    for transition in _transitions(params):
+        now = transition.clock
+        force = _transformed(load, "force", transition.before, transition.trial, now)
+        _check_array(f"{name}.force", force, (2,))
+
+
+def _check_channel(channel: Channel, params: ReachParams) -> None:
+    name = type(channel).__name__
+    signal = jnp.array([0.3, -0.2, 0.1, 0.4])
+    state = _transformed(channel, "init", signal)
+    _check_state(f"{name}.init", state)
+
+    def step(channel: Channel, state: Any, signal: Any, key: Any, clock: Any) -> Any:
+        return channel.step(key, state, signal, clock)
+
+    for index in range(3):
+        clock = Clock(jnp.asarray(index), jnp.asarray(params.dt), params.max_steps_in_episode)
+        arguments = (state, signal, jax.random.key(index), clock)
+        given = _transformed(channel, "step", *arguments, function=step)
+        _want(
+            isinstance(given, tuple) and len(given) == 2,
+            f"{name}.step must return a signal and a state, got {given!r}",
+        )
+        _check_array(f"{name}.step", given[0], signal.shape)
+        _check_same(f"{name}.step", state, given[1])
+        state = given[1]
+
+
+def _check_task(task: Task, params: ReachParams) -> None:
+    name = type(task).__name__
+    trial = _call(name, "sample", lambda: task.sample(jax.random.key(0)))
+    trials = _call(name, "validation_trials", task.validation_trials)
+    for method, value, n_axes in (("sample", trial, 1), ("validation_trials", trials, 2)):
+        _want(
+            isinstance(value, Trial) and value.start.ndim == n_axes,
+            f"{name}.{method} must return {'one Trial' if n_axes == 1 else 'a batch of trials'}, "
+            f"got {value!r}",
+        )
+    first = jax.tree.map(lambda leaf: leaf[0], trials)
+    _check_same(f"{name}.validation_trials", trial, first)
+    for step in (0, params.max_steps_in_episode // 2, params.max_steps_in_episode):
+        clock = Clock(jnp.asarray(step), jnp.asarray(params.dt), params.max_steps_in_episode)
+        _check_effector(f"{name}.target", _transformed(task, "target", trial, clock))
+        cue = _transformed(task, "cue", trial, clock)
+        _want(isinstance(cue, dict), f"{name}.cue must return a dict of arrays, got {cue!r}")
+        for part, value in cue.items():
+            _check_array(f"{name}.cue[{part!r}]", value, (jnp.size(value),))
+        epoch = int(task.epoch(trial, clock))
+        _want(
+            0 <= epoch < len(task.epoch_names),
+            f"epoch_start of {name}'s trials must begin with 0 and have an entry for each of "
+            f"{', '.join(task.epoch_names)}; step {step} is in epoch {epoch}",
+        )
+
+
+def _check_term(term: LossTerm, params: ReachParams) -> None:
+    name = type(term).__name__
+    for transition in _transitions(params):
+        _check_array(f"{name}.cost", _transformed(term, "cost", transition), ())
+
+
+def _check_draw(draw: Draw, params: ReachParams) -> None:
+    name = type(draw).__name__
+    default = jnp.asarray(params.number(draw.number).value, float)
+
+    def sample(draw: Draw, default: Any, key: Any) -> Any:
+        return draw.sample(key, default)
+
+    value = _transformed(draw, "sample", default, jax.random.key(0), function=sample)
+    _check_array(f"{name}.sample", value, default.shape)
+
+
+_CHECKS: dict[type, Callable[[Any, ReachParams], None]] = {
+    Plant: _check_plant,
+    Load: _check_load,
+    Channel: _check_channel,
+    Task: _check_task,
+    LossTerm: _check_term,
+    Draw: _check_draw,
+}
+
+
+def _transitions(params: ReachParams) -> list[Transition]:
+    """The first and the last step of a trial of an experiment."""
+    env, key = ReachEnv(), jax.random.key(0)
+    _, state = env.reset_env(key, params)
+    command = 0.1 * jnp.ones_like(state.control)
+    _, first = env.transition(key, state, command, params)
+    late = state.replace(time=state.time + params.max_steps_in_episode - 1)
+    return [first, env.transition(key, late, command, params)[1]]
+
+
+def _transformed(
+    part: Component, method: str, *arguments: Any, function: Callable[..., Any] | None = None
+) -> Any:
+    """What a method returns, which must be the same under ``jit`` and ``vmap``, with a gradient."""
+    name = f"{type(part).__name__}.{method}"
+    called = function or getattr(type(part), method)
+    plain = _call(type(part).__name__, method, lambda: called(part, *arguments))
+    for leaf in jax.tree.leaves(plain):
+        _want(
+            isinstance(leaf, jax.Array | np.ndarray),
+            f"{name} must return arrays of JAX, or dataclasses, tuples and dicts of them, got "
+            f"{type(leaf).__name__} {leaf!r}",
+        )
+
+    def under(transform: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        return _call(type(part).__name__, f"{method} under jax.{transform}", function, *arguments)
+
+    jitted = under("jit", jax.jit(called), part, *arguments)
+    pair = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), (part, *arguments))
+    batch = under("vmap", jax.vmap(called), *pair)
+    for transform, other in (("jit", jitted), ("vmap", jax.tree.map(lambda leaf: leaf[1], batch))):
+        _want(
+            _close(plain, other),
+            f"{name} must give the same under jax.{transform}, got {plain} and {other}",
+        )
+    _check_gradient(name, partial(under, "grad"), called, (part, *arguments))
+    return plain
+
+
+def _check_gradient(
+    name: str, under: Callable[..., Any], function: Callable[..., Any], arguments: Any
+) -> None:
+    leaves, structure = jax.tree.flatten(arguments)
+    floats = [jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating) for leaf in _plain(leaves)]
+
+    def total(numbers: list[Any]) -> Any:
+        given = iter(numbers)
+        filled = [
+            next(given) if is_float else leaf for leaf, is_float in zip(leaves, floats, strict=True)
+        ]
+        results = jax.tree.leaves(function(*jax.tree.unflatten(structure, filled)))
+        return sum(
+            (jnp.sum(leaf) for leaf in results if jnp.issubdtype(leaf.dtype, jnp.floating)),
+            start=jnp.zeros(()),
+        )
+
+    numbers = [leaf for leaf, is_float in zip(leaves, floats, strict=True) if is_float]
+    gradient = under(jax.grad(total), numbers)
+    _want(
+        all(bool(jnp.isfinite(leaf).all()) for leaf in gradient),
+        f"{name} must have finite gradients, got {gradient} where its arguments are {numbers}",
+    )
+
+
+def _plain(leaves: list[Any]) -> list[Any]:
+    """The leaves with zeros for random keys, which have no number type."""
+    is_key = jax.dtypes.prng_key
+    return [0 if jnp.issubdtype(leaf.dtype, is_key) else leaf for leaf in leaves]
+
+
+def _call(owner: str, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a part's method; whatever it raises is said in one sentence."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise ValueError(
+            f"{owner}.{method} must work on the arguments of its role, got "
+            f"{type(error).__name__}: {reason}"
+        ) from error
+
+
+def _want(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _close(one: Any, other: Any) -> bool:
+    if str(jax.tree.structure(one)) != str(jax.tree.structure(other)):
+        return False
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return all(np.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True) for a, b in pairs)
+
+
+def _check_state(name: str, state: Any) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        _want(
+            not leaf.weak_type,
+            f"{name} must give numbers with a type of their own, {jax.tree_util.keystr(path)} is a "
+            "weakly typed one; write jnp.zeros(()) instead of jnp.array(0.0)",
+        )
+
+
+def _check_same(name: str, one: Any, other: Any) -> None:
+    """Check that two states have the same structure, shapes and types."""
+    before, after = (
+        {
+            jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}{'weak' * leaf.weak_type}"
+            for path, leaf in jax.tree_util.tree_leaves_with_path(jax.tree.map(jnp.asarray, tree))
+        }
+        for tree in (one, other)
+    )
+    same = before == after and str(jax.tree.structure(one)) == str(jax.tree.structure(other))
+    _want(same, f"{name} must keep structure, shapes and types, {before}, got {after}")
+
+
+def _check_array(name: str, value: Any, shape: tuple[int, ...]) -> None:
+    _want(
+        isinstance(value, jax.Array)
+        and value.shape == shape
+        and jnp.issubdtype(value.dtype, jnp.floating),
+        f"{name} must be a floating-point array of shape {shape}, got {_show(value)}",
+    )
+
+
+def _check_effector(name: str, value: Any) -> None:
+    _want(isinstance(value, Effector), f"{name} must be an Effector, got {value!r}")
+    for part in ("pos", "vel"):
+        _check_array(f"{name}.{part}", getattr(value, part), (2,))
+
+
+def _check_feedback(name: str, feedback: Any) -> None:
+    known = isinstance(feedback, dict) and set(feedback) <= set(MODALITIES)
+    _want(
+        known
+        and "vision" in feedback
+        and all(isinstance(each, dict) for each in feedback.values()),
+        f"{name}.feedback must be a dict with a dict of arrays for vision, and maybe one for "
+        f"proprioception, got {feedback!r}",
+    )
+    for modality, quantities in feedback.items():
+        for quantity, value in quantities.items():
+            _check_array(f"{name}.feedback {modality} {quantity}", value, (jnp.size(value),))
+
+
+def _check_name(part: Any) -> None:
+    _want(bool(part.name), f"{type(part).__name__} must define a class attribute 'name' of its own")
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, jax.Array):
+        return f"{value.dtype} of shape {value.shape}"
+    return repr(value)

@@ -1,0 +1,1 @@
+"""The environment as Gymnasium sees it, for one trial and for many."""

@@ -1,0 +1,80 @@
+"""What every channel has, and what the shipped ones share."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from fbx_env.parts.clock import Clock
+from fbx_env.parts.component import Component, SignalScalar
+
+Signal = Float[Array, " size"]
+"""The numbers a channel carries: a command, or what a plant feeds back."""
+
+Buffer = Float[Array, "delay size"]
+"""The values under way in a channel, the oldest first."""
+
+MAX_DELAY = 10**6
+"""Steps; a batch of longer buffers would fill any memory."""
+
+
+class Channel(Component, abc.ABC):
+    """A way from one signal to another, with a state. A new channel is a new subclass."""
+
+    @abc.abstractmethod
+    def init(self, signal: Signal) -> Any:
+        """The state before the first step, ``signal`` having been there all along.
+
+        For commands this is zero, for what is sensed the feedback at the start of the trial.
+        """
+
+    @abc.abstractmethod
+    def step(
+        self, key: PRNGKeyArray, state: Any, signal: Signal, clock: Clock
+    ) -> tuple[Signal, Any]:
+        """What comes out when ``signal`` goes in, and the state after that.
+
+        A sensory channel is asked once for the start of a trial and once after each step; the motor
+        channel once for each step.
+
+        Args:
+            key: for noise, drawn by ``standard_normal``.
+            state: before.
+            signal: what goes in.
+            clock: now.
+        """
+
+
+def standard_normal(key: PRNGKeyArray, like: Signal) -> Signal:
+    """Independent Gaussian noise of mean 0 and standard deviation 1, one number for each entry.
+
+    Channels draw their noise by this function, so that ``agents.optimal_loss`` can follow it.
+    """
+    return jax.random.normal(key, like.shape, like.dtype)
+
+
+def delayed(
+    channel: Component, buffer: Buffer, newest: Signal, delay: int
+) -> tuple[Signal, Buffer]:
+    """The signal ``delay`` steps ago, and the buffer that then holds ``newest``.
+
+    Raises:
+        ValueError: if the buffer is of a channel with another delay.
+    """
+    if len(buffer) != delay:
+        raise ValueError(
+            f"delay of {type(channel).__name__} is {delay}, but the state comes from a trial with "
+            f"a delay of {len(buffer)}; reset with these params"
+        )
+    if delay == 0:
+        return newest, buffer
+    return buffer[0], jnp.concatenate([buffer[1:], newest[None]])
+
+
+def with_noise(key: PRNGKeyArray, signal: Signal, std: SignalScalar | None) -> Signal:
+    """The signal with Gaussian noise of this standard deviation; ``None`` draws nothing."""
+    return signal if std is None else signal + std * standard_normal(key, signal)

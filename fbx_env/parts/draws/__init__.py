@@ -1,0 +1,1 @@
+"""Draws: numbers of parts that differ from trial to trial."""

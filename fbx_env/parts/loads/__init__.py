@@ -1,0 +1,1 @@
+"""Loads: the forces of the world on the effector."""

@@ -1,0 +1,33 @@
+"""What every load has."""
+
+from __future__ import annotations
+
+import abc
+from typing import ClassVar
+
+from jaxtyping import Array, Float
+
+from fbx_env.parts.clock import Clock
+from fbx_env.parts.component import Component
+from fbx_env.parts.plants.plant import Effector
+from fbx_env.parts.tasks.trial import Trial
+
+
+class Load(Component, abc.ABC):
+    """A force that the world adds at the effector. A new load is a new subclass.
+
+    Several loads add up. Give the subclass a ``name`` of its own: no two loads of an experiment
+    have the same.
+    """
+
+    name: ClassVar[str] = ""
+
+    @abc.abstractmethod
+    def force(self, effector: Effector, trial: Trial, clock: Clock) -> Float[Array, "2"]:
+        """The force [N].
+
+        Args:
+            effector: where it is and how fast it moves, within the step.
+            trial: the trial that is under way.
+            clock: at the beginning of the step.
+        """

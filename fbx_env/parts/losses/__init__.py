@@ -1,0 +1,1 @@
+"""Losses: the cost of a control step, term by term."""

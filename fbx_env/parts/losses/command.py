@@ -1,0 +1,22 @@
+"""The cost of commanding."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from jaxtyping import Array, Float
+
+from fbx_env.parts.component import Scalar
+from fbx_env.parts.losses.loss import LossTerm, squared_norm, weight
+from fbx_env.parts.losses.transition import Transition
+
+
+class CommandCost(LossTerm):
+    """Squared command, in the square of its unit."""
+
+    name: ClassVar[str] = "command"
+
+    weight: Scalar = weight(1e-5)
+
+    def cost(self, transition: Transition) -> Float[Array, ""]:
+        return squared_norm(transition.command)

@@ -1,0 +1,81 @@
+"""All numbers of an experiment, by name: found from the declarations of its parts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fbx_env.parts.component import Component, Declaration
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One declared number of an experiment.
+
+    Attributes:
+        name: where it is, as ``"plant.mass"`` or ``"loss.terms.position.weight"``.
+        keyword: by which ``make`` takes it; the name where several would have the same.
+        path: fields and indices that lead to it.
+        declaration: what is allowed and what it means.
+        value: what it is.
+        text: its meaning.
+        owner: the class of the part that declares it.
+    """
+
+    name: str
+    keyword: str
+    path: Path
+    declaration: Declaration
+    value: Any
+    text: str
+    owner: str
+
+
+def numbers(params: Component) -> list[Number]:
+    """Every declared number of a component and of the parts in it, in order."""
+    found = list(_walk(params, (), "", {}))
+    uses = Counter(each.keyword for each in found)
+    return [
+        each if uses[each.keyword] == 1 else dataclasses.replace(each, keyword=each.name)
+        for each in found
+    ]
+
+
+def _walk(part: Component, path: Path, name: str, words: dict[str, str]) -> Iterator[Number]:
+    """The numbers of a part, then those of the parts in it; ``words`` fill in keywords."""
+    words = {**words, "name": getattr(part, "name", "")}
+    for own, declaration in type(part).declarations().items():
+        yield Number(
+            name=f"{name}{own}",
+            keyword=(declaration.keyword or own).format(**words),
+            path=(*path, own),
+            declaration=declaration,
+            value=getattr(part, own),
+            text=declaration.text.format(**words),
+            owner=type(part).__name__,
+        )
+    for field in dataclasses.fields(part):  # type: ignore[arg-type]
+        value = getattr(part, field.name)
+        inner = {"role": field.name, **words}
+        if isinstance(value, Component):
+            yield from _walk(value, (*path, field.name), f"{name}{field.name}.", inner)
+        elif isinstance(value, tuple):
+            for index, item in enumerate(value):
+                if isinstance(item, Component):
+                    label = getattr(item, "name", "") or index
+                    where = (*path, field.name, index)
+                    yield from _walk(item, where, f"{name}{field.name}.{label}.", inner)
+
+
+def with_number(part: Any, path: Path, value: Any) -> Any:
+    """The same part with another number at a path, checked like a new one."""
+    step, *rest = path
+    if isinstance(step, int):
+        return (*part[:step], with_number(part[step], tuple(rest), value), *part[step + 1 :])
+    inner = with_number(getattr(part, step), tuple(rest), value) if rest else value
+    return part.replace(**{step: inner})

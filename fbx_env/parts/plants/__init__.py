@@ -1,0 +1,1 @@
+"""Plants: the bodies that commands move."""

@@ -1,0 +1,1 @@
+"""Tasks: the trials there are, and what each asks for."""
