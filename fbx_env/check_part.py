@@ -115,8 +115,8 @@ def _check_load(load: Load, params: ReachParams) -> None:
     _check_name(load)
     for transition in _transitions(params):
         now = transition.clock
-        force = _transformed(load, "force", transition.before, transition.trial, now)
-        _check_array(f"{name}.force", force, (2,))
+        force = _transformed(load, "force_on", transition.before, transition.trial, now)
+        _check_array(f"{name}.force_on", force, (2,))
 
 
 def _check_channel(channel: Channel, params: ReachParams) -> None:

@@ -184,17 +184,52 @@ def parts(name: str, values: Any, kind: type, label: Callable[[Any], str]) -> tu
         TypeError: if they are no sequence of such parts.
         ValueError: if two have the same label, or one has none.
     """
-    if not isinstance(values, tuple | list):
-        raise TypeError(f"{name} must be a tuple of {kind.__name__}, got {_show(values)}")
-    for value in values:
-        instance(f"each of {name}", value, kind)
+    values = items(name, values, kind)
     labels = [label(value) for value in values]
     if "" in labels:
         unnamed = type(values[labels.index("")]).__name__
         raise ValueError(f"each of {name} must have a name, {unnamed} has none")
     if len(set(labels)) < len(labels):
         raise ValueError(f"each of {name} must have another name, got {', '.join(labels)}")
+    return values
+
+
+def items(name: str, values: Any, kind: type) -> tuple[Any, ...]:
+    """Return ``values`` as a tuple of parts of one ``kind``, or raise ``TypeError``."""
+    if not isinstance(values, tuple | list):
+        raise TypeError(f"{name} must be a tuple of {kind.__name__}, got {_show(values)}")
+    for value in values:
+        instance(f"each of {name}", value, kind)
     return tuple(values)
+
+
+def ordered(low_name: str, low: Any, high_name: str, high: Any) -> None:
+    """Raise ``ValueError`` if a number is above another one, where both are known."""
+    if any(isinstance(value, jax.core.Tracer) for value in (low, high)):
+        return
+    if np.any(np.asarray(low) > np.asarray(high)):
+        raise ValueError(
+            f"{low_name} must be at most {high_name}, got {np.max(low):g} and {np.min(high):g}"
+        )
+
+
+def close(name: str, value: Any, wanted: float) -> None:
+    """Raise ``ValueError`` if a number is not the one that is wanted, to rounding, where known."""
+    if not isinstance(value, jax.core.Tracer) and not np.allclose(value, wanted, atol=1e-5):
+        raise ValueError(f"{name} must be {wanted:g}, got {_show(value)}")
+
+
+def within_trial(what: str, begin: Any, end: Any, params: Any) -> None:
+    """Raise ``ValueError`` if a time span [s] is not within a trial, where all is known."""
+    last = params.max_steps_in_episode * params.dt
+    if any(isinstance(value, jax.core.Tracer) for value in (begin, end, last)):
+        return
+    # Rounding in float32 may end what fills the trial a little after it.
+    if np.any(np.asarray(end) > np.asarray(last) * (1 + 1e-5)):
+        raise ValueError(
+            f"{what} must be within the trial, which lasts {np.max(last):g} s, got "
+            f"{np.max(begin):g} s to {np.max(end):g} s"
+        )
 
 
 def known(what: str, name: str, names: Iterable[str]) -> str:

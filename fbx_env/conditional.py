@@ -19,7 +19,7 @@ def if_any(needed: Bool[Array, ""], function: Callable[..., Any], *arguments: An
 
     def either(needed: Any, function: Callable[..., Any], *arguments: Any) -> Any:
         shapes = jax.eval_shape(function, *arguments)
-        zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+        zeros = jax.tree.map(_zeros_like, shapes)
         return jax.lax.cond(needed, function, lambda *_: zeros, *arguments)
 
     @custom_vmap
@@ -35,3 +35,10 @@ def if_any(needed: Bool[Array, ""], function: Callable[..., Any], *arguments: An
         return results, jax.tree.map(lambda _: True, results)
 
     return one(needed, *arguments)
+
+
+def _zeros_like(shape: jax.ShapeDtypeStruct) -> Array:
+    """Zeros that vary over the same axes of ``jax.shard_map`` as what has this shape."""
+    zeros = jnp.zeros(shape.shape, shape.dtype)
+    axes = getattr(getattr(shape, "manual_axis_type", None), "varying", ())
+    return jax.lax.pcast(zeros, tuple(axes), to="varying") if axes else zeros

@@ -15,14 +15,16 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from fbx_env import checks
 from fbx_env.conditional import if_any
 from fbx_env.params import ReachParams
-from fbx_env.parts.channels.channel import Channel, Signal
+from fbx_env.parts.channels.channel import Signal
 from fbx_env.parts.clock import Clock
 from fbx_env.parts.component import Component
+from fbx_env.parts.draws.drawing import draw, draw_trial, with_drawn
 from fbx_env.parts.losses.loss import rounded
 from fbx_env.parts.losses.transition import Transition
-from fbx_env.parts.numbers import with_number
-from fbx_env.parts.plants.plant import MODALITIES, Effector, Plant, control_bounds
+from fbx_env.parts.plants.plant import MODALITIES, Effector, Load, control_bounds
 from fbx_env.parts.tasks.trial import Trial
+from fbx_env.reach import check_starts
+from fbx_env.senses import flat_feedback, sense, sensory_channels
 
 Observation = Float[Array, " observation"]
 
@@ -41,13 +43,13 @@ class ReachState(Component, environment.EnvState):  # type: ignore[misc]
         drawn: the numbers drawn for this trial, in the order of ``params.draws``.
     """
 
-    time: Int[Array, ""]
+    time: Int[Array, "*trials"]
     trial: Trial
     plant: Any
-    control: Float[Array, " controls"]
+    control: Float[Array, "*trials controls"]
     motor: Any
     senses: dict[str, Any]
-    sensed: dict[str, Signal]
+    sensed: dict[str, Float[Array, "*trials _"]]
     drawn: tuple[Float[Array, "..."], ...]
 
 
@@ -104,8 +106,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
     def reset_env(self, key: PRNGKeyArray, params: ReachParams) -> tuple[Observation, ReachState]:
         """Start a trial drawn from the task."""
         checks.instance("params", params, ReachParams)
-        key_trial, key_start = jax.random.split(checks.key("key", key))
-        return self.reset_trial(key_start, params.task.sample(key_trial), params)
+        return self.reset_trial(*draw_trial(checks.key("key", key), params), params)
 
     def reset_trial(
         self, key: PRNGKeyArray, trial: Trial, params: ReachParams
@@ -133,8 +134,8 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
             )
         drawn = draw(key, params)
         params = with_drawn(params, drawn)
+        check_starts(params, trial)
         plant = params.plant.init(jnp.asarray(trial.start))
-        check_start(params.plant, params.plant.effector(plant).pos, jnp.asarray(trial.start))
         feedback = flat_feedback(params.plant, plant)
         channels = sensory_channels(params, feedback)
         senses = {name: channel.init(feedback[name]) for name, channel in channels.items()}
@@ -176,10 +177,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
             key_motor, state.motor, jnp.clip(command, low, high), now
         )
 
-        def load(effector: Effector) -> Float[Array, "2"]:
-            forces = [each.force(effector, trial, now) for each in params.loads]
-            return sum(forces, start=jnp.zeros(2))
-
+        load = external_force(params, trial, now)
         plant_after = plant.step(state.plant, control, load, dt)
         feedback = flat_feedback(plant, plant_after)
         channels = sensory_channels(params, feedback)
@@ -396,85 +394,11 @@ def reward_of(losses: dict[str, Float[Array, ""]]) -> Float[Array, ""]:
     return -sum(map(rounded, losses.values()), start=jnp.zeros(()))
 
 
-def draw(key: PRNGKeyArray, params: ReachParams) -> tuple[Float[Array, "..."], ...]:
-    """Draw the numbers of a trial, each with a key of its own."""
-    return tuple(
-        each.sample(jax.random.fold_in(key, index), params.number(each.number).value)
-        for index, each in enumerate(params.draws, start=len(MODALITIES))
-    )
+def external_force(params: ReachParams, trial: Trial, clock: Clock) -> Load:
+    """The sum of the loads [N] at a time of a trial, as a function of the effector."""
 
+    def force(effector: Effector) -> Float[Array, "2"]:
+        forces = [load.force_on(effector, trial, clock) for load in params.loads]
+        return sum(forces, start=jnp.zeros(2))
 
-def with_drawn(params: ReachParams, drawn: tuple[Float[Array, "..."], ...]) -> ReachParams:
-    """The params of a trial: those of the experiment with the numbers drawn for it."""
-    for each, value in zip(params.draws, drawn, strict=True):
-        params = with_number(params, params.number(each.number).path, value)
-    return params
-
-
-def flat_feedback(plant: Plant, state: Any) -> dict[str, Signal]:
-    """What a plant feeds back, the quantities of each modality one after the other.
-
-    Raises:
-        ValueError: for a modality that there is not.
-    """
-    feedback = plant.feedback(state)
-    for name in feedback:
-        checks.choice(f"modality of {type(plant).__name__}", name, MODALITIES)
-    return {name: jnp.concatenate(list(parts.values())) for name, parts in feedback.items()}
-
-
-def sensory_channels(params: ReachParams, feedback: dict[str, Signal]) -> dict[str, Channel]:
-    """The channels of the modalities that the agent senses.
-
-    Raises:
-        ValueError: if there is a channel for a modality that the plant does not feed back.
-    """
-    channels = {"vision": params.sensory}
-    if params.proprioception is not None:
-        channels["proprioception"] = params.proprioception
-    missing = sorted(set(channels) - set(feedback))
-    if missing:
-        raise ValueError(
-            f"feedback of {type(params.plant).__name__} must have {', '.join(missing)}, for which "
-            f"there is a channel; it has {', '.join(feedback)}"
-        )
-    return channels
-
-
-def sense(
-    key: PRNGKeyArray,
-    channels: dict[str, Channel],
-    states: dict[str, Any],
-    feedback: dict[str, Signal],
-    clock: Clock,
-) -> tuple[dict[str, Signal], dict[str, Any]]:
-    """What comes out of the sensory channels, and their states after that."""
-    sensed, after = {}, {}
-    for index, (name, channel) in enumerate(channels.items()):
-        own_key = key if index == 0 else jax.random.fold_in(key, index)
-        sensed[name], after[name] = channel.step(own_key, states[name], feedback[name], clock)
-    return sensed, after
-
-
-def check_start(
-    plant: Plant, reached: Float[Array, "*trials 2"], start: Float[Array, "*trials 2"]
-) -> None:
-    """Check that a plant is where a trial should start, where both are known.
-
-    Args:
-        plant: whose reach an error names.
-        reached: where the effector is [m], if ``plant.init`` was asked to be at the start.
-        start: of the trials [m].
-
-    Raises:
-        ValueError: if a start is out of reach.
-    """
-    if isinstance(reached, jax.core.Tracer) or isinstance(start, jax.core.Tracer):
-        return
-    off = jnp.linalg.norm(reached - start, axis=-1)
-    beyond = ~(off <= 1e-4 * (1 + jnp.linalg.norm(start, axis=-1)))
-    if beyond.any():
-        point = start.reshape(-1, 2)[jnp.argmax(beyond)].tolist()
-        raise ValueError(
-            f"start must be within the reach of {type(plant).__name__}, got {point} [m]"
-        )
+    return force

@@ -15,7 +15,7 @@ from fbx_env.parts.draws.draw import Draw
 from fbx_env.parts.loads.load import Load
 from fbx_env.parts.losses.loss import Loss
 from fbx_env.parts.losses.reach import reach_loss
-from fbx_env.parts.numbers import Number, numbers
+from fbx_env.parts.numbers import Number, numbers, parts_of
 from fbx_env.parts.plants.plant import Plant
 from fbx_env.parts.plants.point_mass import PointMass
 from fbx_env.parts.tasks.simple_reaches import SimpleReaches
@@ -80,8 +80,8 @@ class ReachParams(Component, environment.EnvParams):  # type: ignore[misc]
             loads=checks.parts("loads", self.loads, Load, lambda load: load.name),
             draws=checks.parts("draws", self.draws, Draw, lambda draw: draw.number),
         )
-        for draw in self.draws:
-            self.number(draw.number)
+        for part in parts_of(self):
+            part.run_checks("__check_params__", self)
 
     def numbers(self) -> list[Number]:
         """Every number of the experiment, with its name, keyword, bounds and meaning."""

@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from fbx_env import checks
-from fbx_env.env import ReachEnv, check_start, reward_of, with_drawn
+from fbx_env.env import ReachEnv, reward_of
 from fbx_env.params import ReachParams
+from fbx_env.parts.draws.drawing import with_drawn
 from fbx_env.parts.component import Component, static
 from fbx_env.parts.plants.plant import Effector, NamedUnits, named_units
 from fbx_env.parts.tasks.trial import Trial
+from fbx_env.reach import check_starts
 
 
 @runtime_checkable
@@ -130,16 +132,6 @@ def rollout(
     )
     trajectory: Trajectory = _rollout(env, structure, others, params, arrays, trials, key)
     return trajectory
-
-
-def check_starts(params: ReachParams, trials: Trial) -> None:
-    """Raise ``ValueError`` if a plant cannot be put at the start of a trial, where it is known."""
-    plant, start = params.plant, jnp.asarray(trials.start)
-
-    def reached(position: Float[Array, "2"]) -> Float[Array, "2"]:
-        return plant.effector(plant.init(position)).pos
-
-    check_start(plant, (jax.vmap(reached) if start.ndim > 1 else reached)(start), start)
 
 
 @partial(jax.jit, static_argnames=("env", "structure", "others"))

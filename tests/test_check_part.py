@@ -126,7 +126,7 @@ class Vector(LossTerm):
 
 
 class Nameless(Load):
-    def force(self, effector, trial, clock):
+    def force_on(self, effector, trial, clock):
         return jnp.zeros(2)
 
 
@@ -150,14 +150,14 @@ class Taken(Load):
     name = "taken"
     dt: Scalar = number("a second time step", default=1.0)
 
-    def force(self, effector, trial, clock):
+    def force_on(self, effector, trial, clock):
         return jnp.zeros(2)
 
 
 class NumPyForce(Load):
     name = "numpy"
 
-    def force(self, effector, trial, clock):
+    def force_on(self, effector, trial, clock):
         return np.asarray(effector.vel)
 
 
@@ -187,7 +187,7 @@ class WideDraw(Draw):
         (Growing(), r"Growing\.step must keep structure, shapes and types"),
         (Weak(), r"Weak\.init must give numbers with a type of their own"),
         (Taken(), r"Taken\.dt must have another name or keyword"),
-        (NumPyForce(), r"NumPyForce\.force under jax\.jit must work"),
+        (NumPyForce(), r"NumPyForce\.force_on under jax\.jit must work"),
         (Single(), r"Single\.validation_trials must return a batch of trials"),
         (LateEpochs(), r"LateEpochs's trials .* is in epoch 7"),
         (WideDraw("plant.mass"), r"WideDraw\.sample must be .* shape \(\), got .* \(2,\)"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaxtyping import Array, Bool, Float, Int
 
-from fbx_env.parts.component import Component, static
+from fbx_env.parts.component import Component, Scalar, static
 
 
 class Clock(Component):
@@ -16,8 +16,8 @@ class Clock(Component):
         n_steps: control steps of the trial.
     """
 
-    step: Int[Array, ""]
-    dt: Float[Array, ""]
+    step: Int[Array, "*trials"]
+    dt: Float[Array, "*batch"]
     n_steps: int = static()
 
     @property
@@ -29,6 +29,10 @@ class Clock(Component):
     def progress(self) -> Float[Array, ""]:
         """How much of the trial has passed, from 0 to 1."""
         return self.step.astype(float) / self.n_steps
+
+    def has_reached(self, time: Scalar) -> Bool[Array, ""]:
+        """Whether a time [s] has come, as exactly as whole steps can be told apart."""
+        return self.step.astype(float) + 1e-3 >= time / self.dt
 
     @property
     def is_last(self) -> Bool[Array, ""]:

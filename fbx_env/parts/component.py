@@ -17,11 +17,15 @@ Part = TypeVar("Part", bound="Component")
 if TYPE_CHECKING:
     Scalar = Float[Array, "*batch"] | float
     SignalScalar = Float[Array, "..."] | float
+    Vector = Float[Array, "*batch 2"] | tuple[float, float]
+    Matrix = Float[Array, "*batch 2 2"] | tuple[tuple[float, float], tuple[float, float]]
 else:
     Scalar = Float[Array, "*batch"] | Real[np.ndarray, "*batch"] | np.number | float
     SignalScalar = Float[Array, "..."] | Real[np.ndarray, "..."] | float | Sequence[float]
-"""A number of a part (``Scalar``), or one for each entry of a signal (``SignalScalar``): given as a
-number or an array, kept as an array. Leading axes are what ``jax.vmap`` maps over."""
+    Vector = Float[Array, "*batch 2"] | Real[np.ndarray, "*batch 2"] | Sequence[float]
+    Matrix = Real[Array | np.ndarray, "*batch 2 2"] | Sequence[Sequence[float]]
+"""What is given for the numbers of a part: one number, one or one for each entry of a signal, a
+pair, a matrix. They are kept as arrays; leading axes are what ``jax.vmap`` maps over."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Declaration:
         shape: of an array; ``None`` for one number or one for each entry of a signal.
         keyword: by which ``make`` takes it, the field's name if empty; ``{role}`` is where the part
             is among the params, ``{name}`` the part's own name.
+        optional: whether ``None`` is allowed.
         zero_is_none: whether the plain number 0 is kept as ``None``, which costs nothing.
     """
 
@@ -45,13 +50,17 @@ class Declaration:
     at_most: float | None = None
     shape: tuple[int, ...] | None = ()
     keyword: str = ""
+    optional: bool = False
     zero_is_none: bool = False
 
     kind: ClassVar[str] = "number"
+    is_static: ClassVar[bool] = False
 
     def check(self, name: str, value: Any) -> Any:
         """The value as it is kept; raises ``TypeError`` or ``ValueError`` that says ``name``."""
-        if self.zero_is_none and (value is None or _is_plain_zero(value)):
+        if value is None and (self.optional or self.zero_is_none):
+            return None
+        if self.zero_is_none and _is_plain_zero(value):
             return None
         return checks.real(
             name,
@@ -77,6 +86,7 @@ class WholeDeclaration(Declaration):
     """A whole number, which is part of the structure."""
 
     kind: ClassVar[str] = "whole number"
+    is_static: ClassVar[bool] = True
 
     def check(self, name: str, value: Any) -> int:
         """The value as an ``int``; raises ``TypeError`` or ``ValueError`` that says ``name``."""
@@ -88,6 +98,7 @@ class FlagDeclaration(Declaration):
     """Yes or no, which is part of the structure."""
 
     kind: ClassVar[str] = "flag"
+    is_static: ClassVar[bool] = True
 
     def check(self, name: str, value: Any) -> bool:
         """The value as a ``bool``; raises ``TypeError`` that says ``name``."""
@@ -122,9 +133,9 @@ def whole(text: str, *, default: int, at_least: int = 0, **declaration: Any) -> 
     return _declared(default, WholeDeclaration(text, at_least=at_least, **declaration))
 
 
-def flag(text: str, *, default: bool, **declaration: Any) -> Any:
+def flag(text: str, *, default: bool, keyword: str = "", kw_only: bool = False) -> Any:
     """Declare a choice of yes or no that is part of the structure."""
-    return _declared(default, FlagDeclaration(text, **declaration))
+    return _declared(default, FlagDeclaration(text, keyword=keyword), kw_only)
 
 
 def static(*, default: Any = dataclasses.MISSING) -> Any:
@@ -132,10 +143,9 @@ def static(*, default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
-def _declared(default: Any, declaration: Declaration) -> Any:
-    is_static = isinstance(declaration, WholeDeclaration | FlagDeclaration)
-    metadata = {"declaration": declaration, "static": is_static}
-    return dataclasses.field(default=default, metadata=metadata)
+def _declared(default: Any, declaration: Declaration, kw_only: bool = False) -> Any:
+    metadata = {"declaration": declaration, "static": declaration.is_static}
+    return dataclasses.field(default=default, metadata=metadata, kw_only=kw_only)
 
 
 def _is_plain_zero(value: Any) -> bool:
@@ -149,7 +159,8 @@ class Component:
     """A frozen dataclass that is a JAX pytree and checks its numbers when it is constructed.
 
     A subclass lists its fields, each number with its declaration. What concerns several of them it
-    checks in ``__check_init__``, which is called for every class of the hierarchy. The checks run
+    checks in ``__check_init__``, which is called for every class of the hierarchy; what concerns
+    the experiment around it in ``__check_params__``, which ``ReachParams`` calls. The checks run
     when someone constructs the component or calls ``replace``, and not when JAX rebuilds it from
     leaves: a gradient with respect to a mass is a ``PointMass`` too, and may well be negative.
 
@@ -192,9 +203,13 @@ class Component:
     def __post_init__(self) -> None:
         for name, declaration in type(self).declarations().items():
             self._assign(**{name: declaration.check(name, getattr(self, name))})
+        self.run_checks("__check_init__")
+
+    def run_checks(self, name: str, *arguments: Any) -> None:
+        """Call the checks of this name that the class and those it derives from define."""
         for kind in reversed(type(self).__mro__):
-            if "__check_init__" in vars(kind):
-                vars(kind)["__check_init__"](self)
+            if name in vars(kind):
+                vars(kind)[name](self, *arguments)
 
     @classmethod
     def declarations(cls) -> dict[str, Declaration]:

@@ -72,6 +72,17 @@ def _walk(part: Component, path: Path, name: str, words: dict[str, str]) -> Iter
                     yield from _walk(item, where, f"{name}{field.name}.{label}.", inner)
 
 
+def parts_of(value: Any) -> Iterator[Component]:
+    """The parts in a component or a tuple, the inner ones too."""
+    inner = value if isinstance(value, tuple) else ()
+    if isinstance(value, Component):
+        inner = tuple(getattr(value, field.name) for field in dataclasses.fields(value))  # type: ignore[arg-type]
+    for item in inner:
+        if isinstance(item, Component):
+            yield item
+        yield from parts_of(item)
+
+
 def with_number(part: Any, path: Path, value: Any) -> Any:
     """The same part with another number at a path, checked like a new one."""
     step, *rest = path

@@ -49,6 +49,15 @@ class Channel(Component, abc.ABC):
         """
 
 
+def check_vision(channel: Channel, signal: Signal) -> None:
+    """Raise ``ValueError`` if a signal is not a seen position and velocity on the plane."""
+    if signal.shape != (4,):
+        raise ValueError(
+            f"{type(channel).__name__} must be a channel of vision, of position and velocity on "
+            f"the plane, got a signal of shape {signal.shape}"
+        )
+
+
 def standard_normal(key: PRNGKeyArray, like: Signal) -> Signal:
     """Independent Gaussian noise of mean 0 and standard deviation 1, one number for each entry.
 

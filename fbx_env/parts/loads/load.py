@@ -23,7 +23,7 @@ class Load(Component, abc.ABC):
     name: ClassVar[str] = ""
 
     @abc.abstractmethod
-    def force(self, effector: Effector, trial: Trial, clock: Clock) -> Float[Array, "2"]:
+    def force_on(self, effector: Effector, trial: Trial, clock: Clock) -> Float[Array, "2"]:
         """The force [N].
 
         Args:

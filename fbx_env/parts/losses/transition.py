@@ -34,9 +34,9 @@ class Transition(Component):
     after: Effector
     plant_before: Any
     plant_after: Any
-    command: Float[Array, " controls"]
-    control: Float[Array, " controls"]
-    previous_control: Float[Array, " controls"]
-    load: Float[Array, "2"]
+    command: Float[Array, "*trials controls"]
+    control: Float[Array, "*trials controls"]
+    previous_control: Float[Array, "*trials controls"]
+    load: Float[Array, "*trials 2"]
     clock: Clock
-    epoch: Int[Array, ""]
+    epoch: Int[Array, "*trials"]

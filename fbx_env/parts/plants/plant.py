@@ -27,8 +27,8 @@ class Effector(Component):
         vel: velocity [m/s], shape ``(2,)``.
     """
 
-    pos: Float[Array, "2"]
-    vel: Float[Array, "2"]
+    pos: Float[Array, "*trials 2"]
+    vel: Float[Array, "*trials 2"]
 
 
 Load = Callable[[Effector], Float[Array, "2"]]

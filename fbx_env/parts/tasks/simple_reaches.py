@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, Real
+from jaxtyping import PRNGKeyArray
 
 from fbx_env import checks
 from fbx_env.parts.clock import Clock
-from fbx_env.parts.component import Scalar, number, whole
+from fbx_env.parts.component import Matrix, Scalar, number, whole
 from fbx_env.parts.plants.plant import Effector
 from fbx_env.parts.tasks.task import Cue, Task
 from fbx_env.parts.tasks.trial import Trial
-
-if TYPE_CHECKING:
-    Corners = Float[Array, "*batch 2 2"] | tuple[tuple[float, float], tuple[float, float]]
-else:
-    Corners = (
-        Float[Array, "*batch 2 2"] | Real[np.ndarray, "*batch 2 2"] | Sequence[Sequence[float]]
-    )
 
 
 class SimpleReaches(Task):
@@ -51,7 +41,7 @@ class SimpleReaches(Task):
         (8, 2)
     """
 
-    workspace: Corners = number(
+    workspace: Matrix = number(
         "where starts and goals lie: lower left and upper right corner",
         default=((-1.0, -1.0), (1.0, 1.0)),
         unit="m",
