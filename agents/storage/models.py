@@ -1,165 +1,222 @@
-"""Saving a trained model with what is needed to rebuild it, and loading it again."""
+"""Models: a policy with the experiment it is for, saved so that it can be rebuilt.
+
+A policy is described as what it is made of: equinox modules and components by their classes,
+their fields as JSON, their arrays by name. Numbers of the experiment are written as the decimals
+that were meant. Loading finds classes only among those that are imported; it imports nothing.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
-import json
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
 
-from agents.lqr import exact
-from agents.policies import POLICIES, ActorPolicy, NetworkPolicy, RNNPolicy, count_replicates
-from agents.storage.files import write_whole
-from fbx_env import Component, ReachParams, checks
+from agents.storage import archive
+from agents.storage.runs import CHECKPOINTS, MODEL
+from fbx_env import Component, ReachEnv, ReachParams, checks
 
-FORMAT = "fbx-env model 2"
-DESCRIPTION, ARRAYS = "model.json", "model.npz"
+KIND = "model"
+MAIN = "__main__"
 
 
-KINDS: dict[str, type[eqx.Module]] = {**POLICIES, "actor": ActorPolicy}
-"""What can be saved, by the names in ``model.json``."""
-
-
-def save_model(
-    folder: Path | str, policy: NetworkPolicy | ActorPolicy, params: ReachParams
-) -> None:
-    """Write ``model.json``, which says what it is, and ``model.npz``, the policy's arrays.
+def save_model(folder: Path | str, policy: Any, params: ReachParams) -> None:
+    """Save a policy and its experiment in a folder, as the file ``policy.model``.
 
     Args:
-        folder: an existing folder.
-        policy: one of the policies of ``agents``, or replicates of it in one pytree.
+        folder: it is made if it is not there.
+        policy: any policy that is an equinox module, or replicates of one in one pytree. Its fields
+            may hold arrays, numbers, text, ``None``, further modules and components, and tuples,
+            lists and dicts of these.
         params: the experiment it was trained in.
 
     Raises:
-        TypeError: if the policy is of another class, or its arrays are of a type that NumPy's files
-            do not hold, such as bfloat16.
+        TypeError: if the policy is no equinox module, or a field holds something else, such as a
+            function; it says which.
+        ValueError: if the policy cannot act in the experiment, or these are several experiments.
+
+    Example:
+        >>> save_model("models/mine", policy, params)
+        >>> policy, params = load_model("models/mine")
     """
     folder = checks.path("folder", folder)
+    checks.instance("policy", policy, eqx.Module)
     checks.instance("params", params, ReachParams)
-    described = {"policy": _describe_policy(policy), "params": _describe_component(params)}
-    arrays = {
-        jax.tree_util.keystr(path): np.asarray(leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(policy, eqx.is_array))
+    arrays: dict[str, Any] = {}
+    content = {
+        "policy": _describe("policy", policy, arrays),
+        "params": _describe("params", params, arrays),
     }
-    for name, array in arrays.items():
-        if array.dtype.kind != "f":
-            raise TypeError(f"{name} must be float16, 32 or 64 to be saved, got {array.dtype}")
-    content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]
-    write_whole(folder / ARRAYS, content.getvalue())
-    # The description comes last: the arrays are not taken for a model without theirs.
-    description = {"format": FORMAT, "sha256": _checksum(content.getvalue()), **described}
-    write_whole(folder / DESCRIPTION, json.dumps(description, indent=2) + "\n")
+    _check_acts(policy, params)
+    folder.mkdir(parents=True, exist_ok=True)
+    archive.write(folder / MODEL, KIND, content, arrays)
 
 
 def load_model(folder: Path | str) -> tuple[Any, ReachParams]:
-    """Read what ``save_model`` wrote; no code in the files is run.
+    """Load what ``save_model`` saved; no code in the file is run.
 
     Args:
-        folder: a run's folder.
+        folder: of the model, or of a run.
 
     Returns:
         The policy, or replicates in one pytree, and the params it was trained with.
 
     Raises:
-        ValueError: if the folder holds no model, or one that cannot be read.
+        ValueError: if the folder holds no model, or one that cannot be read, or whose classes are
+            not imported.
 
     Example:
         >>> policy, params = load_model("runs/gru-seed0")
     """
     folder = checks.path("folder", folder)
-    if not (folder / DESCRIPTION).is_file() or not (folder / ARRAYS).is_file():
-        raise ValueError(f"{folder} is not a run: it holds no {DESCRIPTION} and {ARRAYS}")
+    path = folder / MODEL
+    if not path.exists():
+        stopped = any(folder.glob(CHECKPOINTS)) if folder.is_dir() else False
+        advice = "; its training was stopped: resume it with --resume" if stopped else ""
+        raise ValueError(f"{folder} is not a run: it holds no {MODEL}{advice}")
     try:
-        description = json.loads((folder / DESCRIPTION).read_text())
-        if description["format"] != FORMAT:
-            raise ValueError(f"its format is {description['format']!r}, not {FORMAT!r}")
-        template = _template(**description["policy"])
-        params = _rebuild_component(description["params"])
-        content = (folder / ARRAYS).read_bytes()
-        if description["sha256"] != _checksum(content):
-            raise ValueError(f"{ARRAYS} is damaged, or not the one that {DESCRIPTION} describes")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            policy = jax.tree_util.tree_map_with_path(
-                lambda path, leaf: _fitting(arrays[jax.tree_util.keystr(path)], leaf), template
-            )
+        file = archive.read(path, KIND)
+        policy = _rebuild(file.content["policy"], file)
+        params = _rebuild(file.content["params"], file)
+        checks.instance("policy", policy, eqx.Module)
+        checks.instance("params", params, ReachParams)
+        _check_acts(policy, params)
     except Exception as error:
-        raise ValueError(f"the model in {folder} cannot be read: {error}") from error
+        raise ValueError(f"the model {path} cannot be read: {error}") from error
     return policy, params
 
 
-def _checksum(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _describe(path: str, value: Any, arrays: dict[str, Any]) -> Any:
+    """What a value is, for JSON; its arrays are added to ``arrays`` by their paths."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, jax.Array | np.ndarray):
+        arrays[path] = value
+        return {"array" if isinstance(value, jax.Array) else "numpy": path}
+    if isinstance(value, Component | eqx.Module):
+        return {"class": _name(type(value)), **_describe_fields(path, value, arrays)}
+    if type(value) in (tuple, list):
+        items = [_describe(f"{path}[{i}]", item, arrays) for i, item in enumerate(value)]
+        return {"tuple": items} if isinstance(value, tuple) else items
+    if type(value) is dict and all(type(name) is str for name in value):
+        named = {name: _describe(f"{path}[{name!r}]", item, arrays) for name, item in value.items()}
+        return {"dict": named}
+    raise TypeError(
+        f"{path} cannot be saved: a field may hold arrays, numbers, text, None, modules, "
+        f"components, and tuples, lists and dicts of these, got {value!r}"
+    )
 
 
-def _template(hidden_type: str, n_replicates: int | None = None, **arguments: Any) -> Any:
-    """A policy with shapes instead of arrays."""
-
-    def make(key: PRNGKeyArray) -> Any:
-        policy: Any = KINDS[hidden_type]
-        return policy(**arguments, key=key)
-
-    if n_replicates is None:
-        return eqx.filter_eval_shape(make, jax.random.key(0))
-    keys = jax.random.split(jax.random.key(0), n_replicates)
-    return eqx.filter_eval_shape(eqx.filter_vmap(make), keys)
-
-
-def _fitting(array: np.ndarray, expected: Any) -> jax.Array:
-    if array.shape != expected.shape or array.dtype.kind != "f":
-        raise ValueError(f"an array has shape {array.shape}, expected was {expected.shape}")
-    return jax.numpy.asarray(array)
+def _describe_fields(path: str, module: Any, arrays: dict[str, Any]) -> dict[str, Any]:
+    declared = module.declarations() if isinstance(module, Component) else {}
+    described = {}
+    for field in dataclasses.fields(module):
+        value = getattr(module, field.name)
+        if field.name in declared and isinstance(value, jax.Array) and value.size:
+            described[field.name] = archive.decimals(value)
+        else:
+            described[field.name] = _describe(f"{path}.{field.name}", value, arrays)
+    return described
 
 
-def _describe_policy(policy: NetworkPolicy | ActorPolicy) -> dict[str, Any]:
-    hidden_type = next((name for name, kind in KINDS.items() if type(policy) is kind), None)
-    if hidden_type is None:
-        raise TypeError(
-            f"only {', '.join(kind.__name__ for kind in KINDS.values())} can be saved, "
-            f"got {type(policy).__name__}"
-        )
-    if isinstance(policy, ActorPolicy):
-        return {"hidden_type": hidden_type, **policy.arguments()}
-    layer: Any = policy.hidden if hidden_type == "mlp" else policy.cell  # type: ignore[attr-defined]
-    weight = layer.weight if hidden_type == "mlp" else layer.weight_ih
-    encoder = policy.encoder
-    return {
-        "hidden_type": hidden_type,
-        "n_replicates": count_replicates(policy),
-        "obs_size": weight.shape[-1] if encoder is None else encoder.weight.shape[-1],
-        "action_size": policy.readout.weight.shape[-2],
-        "hidden_size": policy.readout.weight.shape[-1],
-        "encoding_size": None if encoder is None else encoder.weight.shape[-2],
-        **({"leak": policy.cell.leak} if isinstance(policy, RNNPolicy) else {}),
-    }
-
-
-def _describe_component(value: Any) -> Any:
-    if isinstance(value, Component):
-        fields = dataclasses.fields(value)  # type: ignore[arg-type]
-        described = {
-            field.name: _describe_component(getattr(value, field.name)) for field in fields
-        }
-        return {"class": type(value).__name__, **described}
-    if isinstance(value, tuple):
-        return [_describe_component(item) for item in value]
-    if isinstance(value, jax.Array):
-        array = np.asarray(value)
-        return np.array([exact(number) for number in array.ravel()]).reshape(array.shape).tolist()
-    return value
-
-
-def _rebuild_component(value: Any) -> Any:
-    if isinstance(value, dict):
-        fields = {name: _rebuild_component(item) for name, item in value.items() if name != "class"}
-        return Component.named(value["class"])(**fields)
+def _rebuild(value: Any, file: archive.Archive) -> Any:
+    """The value that ``_describe`` described."""
     if isinstance(value, list):
-        return tuple(_rebuild_component(item) for item in value)
-    return value
+        return [_rebuild(item, file) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "class" in value:
+        return _rebuild_module(value, file)
+    ((kind, inner),) = value.items()
+    if kind == "array":
+        return file.array(inner)
+    if kind == "numpy":
+        return file.arrays[inner].copy()
+    if kind == "tuple":
+        return tuple(_rebuild(item, file) for item in inner)
+    if kind == "dict":
+        return {name: _rebuild(item, file) for name, item in inner.items()}
+    raise ValueError(f"it describes an unknown {kind!r}")
+
+
+def _rebuild_module(described: dict[str, Any], file: archive.Archive) -> Any:
+    kind = _find_class(described["class"])
+    fields = {name: _rebuild(item, file) for name, item in described.items() if name != "class"}
+    wanted = {field.name for field in dataclasses.fields(kind)}
+    if wanted != fields.keys():
+        differing = ", ".join(sorted(wanted ^ fields.keys()))
+        raise ValueError(f"its class {described['class']} has changed: {differing} differ")
+    if issubclass(kind, Component):
+        # A list stands for an array where numbers are declared.
+        lists = {name for name in kind.declarations() if isinstance(fields[name], list)}
+        return kind(**fields | {name: np.array(fields[name], float) for name in lists})
+    module = object.__new__(kind)
+    for name, value in fields.items():
+        object.__setattr__(module, name, value)
+    return module
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _find_class(name: str) -> Any:
+    """The class of a name among those that are imported.
+
+    A script's own classes are also found when the script is imported, and the other way round.
+
+    Raises:
+        ValueError: if there is none, or more than one.
+    """
+    imported: dict[str, type] = {}
+    to_visit = [eqx.Module]
+    while to_visit:
+        subclasses = to_visit.pop().__subclasses__()
+        imported |= {_name(kind): kind for kind in subclasses}
+        to_visit += subclasses
+    for kinds in Component.registry.values():
+        imported |= {_name(kind): kind for kind in kinds.values()}
+    if name in imported:
+        return imported[name]
+    module, _, qualified_name = name.partition(":")
+    found = [
+        kind
+        for kind in imported.values()
+        if kind.__qualname__ == qualified_name and MAIN in (module, kind.__module__)
+    ]
+    if not found:
+        raise ValueError(
+            f"its class {qualified_name} is not imported; import {module}, or define it"
+        )
+    if len(found) > 1:
+        raise ValueError(f"it could be of several classes: {', '.join(map(_name, found))}")
+    return found[0]
+
+
+def _check_acts(policy: Any, params: ReachParams) -> None:
+    """Raise ``ValueError`` if a policy, or replicates, cannot act; nothing is computed."""
+    params.checked()
+    size = ReachEnv().observation_space(params).shape[0]
+    obs = jax.eval_shape(lambda: jnp.zeros(size))
+
+    def act(policy: Any, obs: jax.Array) -> Any:
+        return policy(obs, policy.initial_carry(), key=jax.random.key(0))
+
+    try:
+        eqx.filter_eval_shape(act, policy, obs)
+    except Exception as error:
+        try:
+            eqx.filter_eval_shape(
+                eqx.filter_vmap(act, in_axes=(eqx.if_array(0), None)), policy, obs
+            )
+        except Exception:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"policy cannot act on the {size} numbers that params let it observe: {reason}"
+            ) from error

@@ -15,7 +15,8 @@ from typing import Any
 import jax
 from jaxtyping import PRNGKeyArray
 
-from agents.storage.files import LOCK, remove_partial, write_whole
+from agents.storage.archive import parse_json
+from agents.storage.files import LOCK, TRAINING_LOCK, read_whole, remove_partial, write_whole
 from fbx_env import ReachEnv, ReachParams, checks, make
 
 Corners = tuple[tuple[float, float], tuple[float, float]]
@@ -23,11 +24,17 @@ Corners = tuple[tuple[float, float], tuple[float, float]]
 CONFIG, METRICS = "config.json", "metrics.json"
 """A run has its configuration from its beginning, and its metrics from its end."""
 
-RUN_FILES = (
-    *(CONFIG, METRICS, "model.json", "model.npz", "history.csv"),
-    *("evaluation.json", "evaluation.png"),
-)
-"""What a run's folder may hold beside the pictures of ``agents.pictures`` and checkpoints, in the
+MODEL, HISTORY = "policy.model", "history.csv"
+"""The trained policy with its experiment, and the losses at each update."""
+
+LEARNER = "learner.sb3"
+"""What a learner of Stable-Baselines3 needs to go on, as far as it is numbers."""
+
+CHECKPOINTS, CHECKPOINTED_ROWS = "*.checkpoint", "training.history"
+"""States of a training, named by the updates made, and the history of all its updates."""
+
+RUN_FILES = (CONFIG, METRICS, MODEL, HISTORY, "evaluation.json", "evaluation.png")
+"""Files of a run's folder, beside its figures, its checkpoints, and those of other learners, in the
 order in which they are removed: a run that is half removed is not one."""
 
 
@@ -103,7 +110,7 @@ def prepare_folder(folder: Path, overwrite: bool, files: Iterable[str]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_partial(folder)
-    there = {path.name for path in folder.iterdir()} - {LOCK}
+    there = {path.name for path in folder.iterdir()} - {LOCK, TRAINING_LOCK}
     if there and not overwrite:
         advice = "give another --out, or --overwrite to replace it"
         if CONFIG in there and METRICS not in there:
@@ -149,6 +156,16 @@ def _version(package: str) -> str:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file for people and programs: null where a number is not finite."""
     write_whole(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        OSError: if the file cannot be read, or is not a regular file.
+        ValueError: if it is not JSON in UTF-8, or nested too deeply.
+    """
+    return parse_json(read_whole(path).decode())
 
 
 def _finite(content: Any) -> Any:
