@@ -14,9 +14,15 @@ from fbx_env import make
 def test_an_actor_without_memory_is_what_its_docstring_says(key):
     policy = ActorPolicy(9, 2, (7, 5), key=key)
     policy = eqx.tree_at(
-        lambda policy: (policy.obs_mean, policy.obs_std, policy.bound, policy.force_scale),
+        lambda policy: (
+            *(policy.obs_mean, policy.obs_std, policy.obs_clip),
+            *(policy.low, policy.high, policy.scale),
+        ),
         policy,
-        (jnp.full(9, 0.5), jnp.full(9, 2.0), jnp.array(0.3), jnp.array(4.0)),
+        (
+            *(jnp.full(9, 0.5), jnp.full(9, 2.0), jnp.array(10.0)),
+            *(jnp.full(2, -0.3), jnp.array([0.3, 0.4]), jnp.array([4.0, 5.0])),
+        ),
     )
     obs = jax.random.normal(key, (50, 9)).at[0].mul(1000)
     commands = jax.vmap(lambda obs: policy(obs, policy.initial_carry())[0])(obs)
@@ -24,8 +30,9 @@ def test_an_actor_without_memory_is_what_its_docstring_says(key):
     for layer in policy.layers:
         x = np.tanh(x @ layer.weight.T + layer.bias)
     x = x @ policy.readout.weight.T + policy.readout.bias
-    np.testing.assert_allclose(commands, 4 * np.clip(x, -0.3, 0.3), atol=2e-5)
-    assert np.abs(x).max() > 0.3
+    expected = np.array([4, 5]) * np.clip(x, -0.3, [0.3, 0.4])
+    np.testing.assert_allclose(commands, expected, atol=2e-5)
+    assert np.abs(x).max() > 0.4
     assert policy.activity(policy.initial_carry()).shape == (0,)
 
 
@@ -38,6 +45,9 @@ def test_a_squashed_actor_stays_within_its_bound(key):
     x = np.maximum(layer.weight @ np.ones(9) + layer.bias, 0)
     expected = np.tanh(policy.readout.weight @ x + policy.readout.bias)
     np.testing.assert_allclose(policy(jnp.ones(9), policy.initial_carry())[0], expected, rtol=1e-5)
+    excitations = eqx.tree_at(lambda policy: policy.low, policy, jnp.zeros(2))
+    command, _ = excitations(jnp.ones(9), excitations.initial_carry())
+    np.testing.assert_allclose(command, 0.5 + 0.5 * expected, rtol=1e-5)
 
 
 def test_an_actor_with_memory_remembers_and_is_charged_for_its_activity(key):

@@ -6,7 +6,7 @@ any other policy, needs no torch, and is saved and loaded like the rest.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -14,30 +14,34 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
-OBSERVATION_CLIP = 10.0
-"""Normalised observations are limited to this many standard deviations."""
-
 Carry = tuple[Float[Array, " lstm"], Float[Array, " lstm"]]
 
 
 class ActorPolicy(eqx.Module):
-    """The actor of a reinforcement learner, commanding what it thinks best, without exploring.
+    """The actor of a reinforcement learner, commanding its best estimate, without exploring.
 
     The observation is normalised; then come a layer of long short-term memory, if there is one,
     layers with an activation function, and a linear readout. Its output is limited, by clipping or
-    by a hyperbolic tangent, and scaled to a command:
+    by a hyperbolic tangent, and becomes a command:
 
-        command = force_scale * clip(readout, -bound, bound)    or
-        command = force_scale * bound * tanh(readout)           if squashed
+        output = clip(readout, low, high)    or, if squashed,
+        output = (high + low) / 2 + (high - low) / 2 * tanh(readout)
+        command = scale * output
 
     Args:
         obs_size: numbers in an observation.
         action_size: numbers in a command.
         layer_sizes: units of each layer before the readout.
         lstm_size: units of long short-term memory before these; ``None`` for no such layer.
-        activation: of the layers.
+        activation: of the layers, ``"tanh"`` or ``"relu"``.
         squashed: whether a hyperbolic tangent limits the output.
         key: for initial weights.
+
+    Attributes:
+        obs_mean, obs_std: with which observations are normalised.
+        obs_clip: limit of normalised observations, infinite at first.
+        low, high: limits of each output, -1 and 1 at first.
+        scale: the command for an output of 1, in the units of the command, 1 at first.
 
     Raises:
         ValueError: for an unknown activation.
@@ -49,11 +53,13 @@ class ActorPolicy(eqx.Module):
 
     obs_mean: Float[Array, " observation"]
     obs_std: Float[Array, " observation"]
+    obs_clip: Float[Array, ""]
     cell: eqx.nn.LSTMCell | None
     layers: tuple[eqx.nn.Linear, ...]
     readout: eqx.nn.Linear
-    bound: Float[Array, ""]
-    force_scale: Float[Array, ""]
+    low: Float[Array, " action"]
+    high: Float[Array, " action"]
+    scale: Float[Array, " action"]
     activation: str = eqx.field(static=True)
     squashed: bool = eqx.field(static=True)
 
@@ -74,6 +80,7 @@ class ActorPolicy(eqx.Module):
             )
         key_cell, key_readout, *keys = jax.random.split(key, 2 + len(layer_sizes))
         self.obs_mean, self.obs_std = jnp.zeros(obs_size), jnp.ones(obs_size)
+        self.obs_clip = jnp.array(jnp.inf)
         self.cell = (
             None if lstm_size is None else eqx.nn.LSTMCell(obs_size, lstm_size, key=key_cell)
         )
@@ -83,15 +90,16 @@ class ActorPolicy(eqx.Module):
             for size_in, size_out, key_layer in zip(sizes[:-1], sizes[1:], keys, strict=True)
         )
         self.readout = eqx.nn.Linear(sizes[-1], action_size, key=key_readout)
-        self.bound, self.force_scale = jnp.ones(()), jnp.ones(())
+        self.low, self.high = -jnp.ones(action_size), jnp.ones(action_size)
+        self.scale = jnp.ones(action_size)
         self.activation, self.squashed = activation, squashed
 
     def __call__(
         self, obs: Float[Array, " observation"], carry: Carry, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, " action"], Carry]:
-        """Return the command [N] for an observation, and what to remember."""
+        """Return the command for an observation, and the next carry."""
         x = (obs - self.obs_mean) / self.obs_std
-        x = jnp.clip(x, -OBSERVATION_CLIP, OBSERVATION_CLIP)
+        x = jnp.clip(x, -self.obs_clip, self.obs_clip)
         if self.cell is not None:
             carry = self.cell(x, carry)
             x = carry[0]
@@ -99,25 +107,15 @@ class ActorPolicy(eqx.Module):
             x = ACTIVATIONS[self.activation](layer(x))
         output = self.readout(x)
         if self.squashed:
-            return self.force_scale * self.bound * jnp.tanh(output), carry
-        return self.force_scale * jnp.clip(output, -self.bound, self.bound), carry
+            middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+            return self.scale * (middle + half * jnp.tanh(output)), carry
+        return self.scale * jnp.clip(output, self.low, self.high), carry
 
     def initial_carry(self) -> Carry:
-        """What is remembered before the first step: nothing."""
+        """Return the carry before the first step: no activity."""
         size = 0 if self.cell is None else self.cell.hidden_size
         return jnp.zeros(size), jnp.zeros(size)
 
     def activity(self, carry: Carry) -> Float[Array, " lstm"]:
-        """The activity of the recurrent units, of which there are none without an LSTM."""
+        """Return the activity of the recurrent units; without an LSTM there are none."""
         return carry[0]
-
-    def arguments(self) -> dict[str, Any]:
-        """What to call ``ActorPolicy`` with for one of the same structure."""
-        return {
-            "obs_size": len(self.obs_mean),
-            "action_size": self.readout.out_features,
-            "layer_sizes": [layer.out_features for layer in self.layers],
-            "lstm_size": None if self.cell is None else self.cell.hidden_size,
-            "activation": self.activation,
-            "squashed": self.squashed,
-        }

@@ -58,5 +58,5 @@ def make_policy(
         return CustomCellPolicy(hidden_type, *sizes, key=key, **options)
     if not isinstance(hidden_type, str):
         raise TypeError(f"hidden_type must be a name or make a cell, got {hidden_type!r}")
-    make: Any = checks.named("hidden_type", hidden_type, POLICIES)
+    make: Any = POLICIES[checks.known("hidden_type", hidden_type, POLICIES)]
     return make(*sizes, key=key, **options)

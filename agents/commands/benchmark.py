@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Literal
 
 import jax
-import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+import tyro
 
-from agents import benchmark
-from agents.benchmark import Curve, Row, Work
-from agents.bptt.devices import Computers
-from agents.storage.files import locked, replacing, write_whole
+from agents.bptt import Computers
+from agents.commands import options
+from agents.reports import benchmark, benchmark_environments
+from agents.reports.benchmark import Curve, Row, Work
+from agents.reports.benchmark_figures import draw_growth
+from agents.reports.figures import save_figure
+from agents.reports.tables import as_markdown
+from agents.storage.files import locked, write_whole
 from agents.storage.runs import versions, write_json
 from fbx_env import checks
-from fbx_env.figures.colors import PALETTE
-from fbx_env.plot import style
 
 Part = Literal[
     "quality", "training", "environments", "gymnasium", "sb3", "import", "memory", "growth"
@@ -33,9 +32,8 @@ Part = Literal[
 class Benchmark:
     """Measure how fast training and environments are on this machine, beside others.
 
-    Every figure is a median of turns, taken in one process beside what it is compared with. Writes
-    benchmark.md, benchmark.json, and growth.png. All parts take about five minutes on two cores. A
-    part that cannot be measured is told, with exit status 2, and what the others gave is kept.
+    Every figure is a median of turns, taken in one process beside what it is compared with. A part
+    that cannot be measured is reported, with exit status 2, and what the others gave is kept.
     """
 
     out: Path = Path("runs/benchmark")
@@ -54,17 +52,17 @@ class Benchmark:
     these are cores."""
 
     def run(self) -> None:
-        """Do it."""
+        """Measure, and write table, figures and JSON."""
         checks.whole("repeats", self.repeats, at_least=1)
         n_devices = self._count_devices()
         shared = Computers(devices=n_devices).start()
         measure = {
             "quality": benchmark.training_to_quality,
             "training": lambda: benchmark.training_speed(shared, self.repeats),
-            "environments": lambda: benchmark.environment_speed(self.repeats),
-            "gymnasium": lambda: benchmark.gymnasium_speed(self.repeats),
-            "sb3": lambda: benchmark.sb3_speed(self.repeats),
-            "import": lambda: benchmark.import_seconds(self.repeats),
+            "environments": lambda: benchmark_environments.environment_speed(self.repeats),
+            "gymnasium": lambda: benchmark_environments.gymnasium_speed(self.repeats),
+            "sb3": lambda: benchmark_environments.sb3_speed(self.repeats),
+            "import": lambda: benchmark_environments.import_seconds(self.repeats),
             "memory": benchmark.peak_memory,
         }
         self.out.mkdir(parents=True, exist_ok=True)
@@ -115,7 +113,7 @@ class Benchmark:
         machine: str,
         seconds: float,
     ) -> None:
-        text = as_markdown(rows)
+        text = as_markdown([_cells(row) for row in rows])
         write_whole(self.out / "benchmark.md", f"{machine}\n\n{text}\n")
         write_json(
             self.out / "benchmark.json",
@@ -129,51 +127,16 @@ class Benchmark:
             },
         )
         if curves:
-            figure = draw_growth(curves)
-            with replacing(self.out / "growth.png") as temporary:
-                figure.savefig(temporary, dpi=110)
-            plt.close(figure)
+            save_figure(draw_growth(curves), self.out / "growth.png", dpi=110)
         print(f"\n{machine}\n\n{text}\n\nThe benchmark is in {self.out}.")
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    """The figures as a table in Markdown, with columns that also line up in a terminal."""
-    cells = [("what", "figure", "ratio", "of what")]
-    for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
-        cells.append((row.what, f"{row.value:.3g} {row.unit}", ratio, row.beside))
-    widths = [max(len(line[column]) for line in cells) for column in range(4)]
-    lines = [
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + " |"
-        for line in cells
-    ]
-    return "\n".join(
-        [lines[0], "| " + " | ".join("-" * width for width in widths) + " |", *lines[1:]]
-    )
+def parse(words: Sequence[str], prog: str) -> Benchmark:
+    """Read the options."""
+    return tyro.cli(Benchmark, args=list(words), prog=prog, config=options.CONFIG)
 
 
-def draw_growth(curves: Sequence[Curve]) -> Figure:
-    """What an update takes as each quantity grows, beside growth in proportion."""
-    figure, axes = style.new_axes(
-        2, len(curves), (2.5 * len(curves) + 0.6, 5.0), sharey="row", sharex="col"
-    )
-    upper, lower = np.split(axes, 2)
-    for above, below, curve in zip(upper, lower, curves, strict=True):
-        values = np.array(curve.values)
-        power = -1.0 if curve.quantity == "devices" else 1.0
-        for ax, taken in ((above, 1e3 * np.array(curve.seconds)), (below, curve.mebibytes)):
-            in_proportion = taken[0] * (values / values[0]) ** power
-            ax.plot(
-                values, in_proportion, color=style.GUIDE, ls="--", lw=1.2, label="in proportion"
-            )
-            ax.plot(values, taken, "o-", color=PALETTE[0], label="measured")
-            style.tidy(ax, xscale="log", yscale="log")
-            ax.set_xticks(values, [f"{value:,}" for value in values])
-            ax.xaxis.set_minor_locator(NullLocator())
-        below.set_xlabel(curve.quantity.capitalize())
-    upper[0].set_ylabel("Time of an update [ms]")
-    lower[0].set_ylabel("Memory of each device [MiB]")
-    style.legend_beside(upper[-1])
-    return figure
+def _cells(row: Row) -> dict[str, str]:
+    ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
+    figure = f"{row.value:.3g} {row.unit}"
+    return {"what": row.what, "figure": figure, "ratio": ratio, "of what": row.beside}

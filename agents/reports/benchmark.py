@@ -14,35 +14,23 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import gymnasium
-import gymnax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnax.wrappers.gym import GymnaxToGymWrapper
 
-from agents.bptt import (
-    BPTTConfig,
-    Problem,
-    compile_training,
-    default_optimizer,
-    init_state,
-    objective,
-    select_trainable,
-    train,
-)
+from agents.bptt import BPTTConfig, train
+from agents.bptt.algorithm import init_state, make_setup
 from agents.bptt.devices import make_mesh
-from agents.lqr import optimal_loss
+from agents.bptt.training import MAX_CHUNK, compile_updates
+from agents.objective import make_objective, mean_loss
+from agents.optimum import optimal_loss
 from agents.policies import GRUPolicy
-from agents.sb3_command import import_sb3
-from agents.sb3_recipes import PPORecipe
 from agents.storage.history import History
-from fbx_env import ReachEnv, ReachGymEnv, ReachParams, ReachVectorEnv
+from fbx_env import ReachEnv, ReachParams
 
 TUTORIAL_TARGET = 5.83e-4
 """Validation loss to which the tutorial of the field's other library trains."""
@@ -112,39 +100,34 @@ def matrix_product(size: int = 2048) -> tuple[Callable[[], Any], float]:
 
 
 def updates_of(work: Work, n_updates: int, devices: list[jax.Device] | None) -> Callable[[], Any]:
-    """A stretch of updates, compiled, to be run again and again."""
+    """Some updates, compiled, to be run again and again; at most ``MAX_CHUNK``."""
     env, params = ReachEnv(), ReachParams(max_steps_in_episode=work.n_steps)
     config = BPTTConfig(
-        n_batches=n_updates,
-        batch_size=work.batch_size,
-        log_step=n_updates,
-        rematerialise=work.rematerialise,
+        n_batches=n_updates, batch_size=work.batch_size, rematerialise=work.rematerialise
     )
-    optimizer = default_optimizer(config)
 
-    def begin(key: jax.Array) -> Any:
-        return init_state(GRUPolicy(8, 2, work.hidden_size, key=key), trainable, optimizer, key)
+    def make_policy(key: jax.Array) -> GRUPolicy:
+        return GRUPolicy(8, 2, work.hidden_size, key=key)
 
     key = jax.random.key(0)
-    trainable = select_trainable(GRUPolicy(8, 2, work.hidden_size, key=key), None)
-    if work.n_replicates > 1:
-        key = jax.random.split(key, work.n_replicates)
-    state = begin(key) if work.n_replicates == 1 else eqx.filter_vmap(begin)(key)
-    problem = Problem(env, params, config.hidden_weight, trainable, work.rematerialise)
+    setup = make_setup(make_policy(key), env, params, config, None, None)
+    if work.n_replicates == 1:
+        state = init_state(make_policy(key), setup, key)
+    else:
+        state = eqx.filter_vmap(lambda key: init_state(make_policy(key), setup, key))(
+            jax.random.split(key, work.n_replicates)
+        )
     mesh = None
     if devices is not None:
         mesh = make_mesh(devices, work.n_replicates, work.batch_size)
-    trials = params.task.validation_trials()
-    advance, _, _ = compile_training(
-        state, problem, config, optimizer, trials, key, mesh, lambda _: None
-    )
-    return lambda: advance(state, n_updates)
+    make_updates = compile_updates(state, setup, mesh)
+    return lambda: make_updates(state, n_updates)
 
 
 def update_memory(work: Work, n_devices: int = 1) -> float:
     """Memory of each device for the gradient of one update, beside inputs and results [MiB]."""
-    env, params = ReachEnv(), ReachParams(max_steps_in_episode=work.n_steps)
-    problem = Problem(env, params, BPTTConfig.hidden_weight, None, work.rematerialise)
+    params = ReachParams(max_steps_in_episode=work.n_steps)
+    objective = make_objective(ReachEnv(), params, rematerialise=work.rematerialise)
     key = jax.random.key(0)
     policies = eqx.filter_vmap(lambda key: GRUPolicy(8, 2, work.hidden_size, key=key))(
         jax.random.split(key, work.n_replicates)
@@ -153,7 +136,7 @@ def update_memory(work: Work, n_devices: int = 1) -> float:
     trials = jax.vmap(params.task.sample)(keys)
 
     def gradients(policies: GRUPolicy) -> GRUPolicy:
-        return jax.vmap(jax.grad(lambda policy: objective(policy, problem, trials, keys)[0]))(
+        return jax.vmap(jax.grad(lambda policy: mean_loss(policy, objective, trials, keys)[0]))(
             policies
         )
 
@@ -238,165 +221,6 @@ def _until(what: str, reached: np.ndarray, history: History) -> Row:
     return Row(what, float(seconds), "s", planned)
 
 
-def random_play(env: Any, params: Any, n_envs: int, n_steps: int) -> Callable[[], Any]:
-    """Steps of many gymnax environments with random actions, with new trials where they end."""
-    space = env.action_space(params)
-
-    @jax.jit
-    def play(key: jax.Array) -> jax.Array:
-        obs, state = jax.vmap(env.reset, (0, None))(jax.random.split(key, n_envs), params)
-
-        def step(loop: Any, key: jax.Array) -> tuple[Any, None]:
-            state, total = loop
-            keys = jax.random.split(key, (2, n_envs))
-            actions = jax.vmap(space.sample)(keys[0])
-            obs, state, reward, *_ = jax.vmap(env.step, (0, 0, 0, None))(
-                keys[1], state, actions, params
-            )
-            return (state, total + jnp.sum(obs) + jnp.sum(reward)), None
-
-        return jax.lax.scan(step, (state, jnp.sum(obs)), jax.random.split(key, n_steps))[0][1]
-
-    return lambda: play(jax.random.key(0))
-
-
-def environment_speed(repeats: int) -> list[Row]:
-    """Environment steps with random actions, beside two environments of gymnax."""
-    rows = []
-    for n_envs, n_steps in ((1024, 200), (16384, 50)):
-        functions = {"ours": random_play(ReachEnv(), ReachParams(), n_envs, n_steps)}
-        for other in ("Pendulum-v1", "PointRobot-misc"):
-            env, params = gymnax.make(other)
-            functions[other] = random_play(env, params, n_envs, n_steps)
-        seconds = median_seconds(functions, repeats)
-        for other in ("Pendulum-v1", "PointRobot-misc"):
-            rows.append(
-                Row(
-                    f"{n_envs:,} environments with random actions",
-                    n_envs * n_steps / seconds["ours"] / 1e6,
-                    "million steps/s",
-                    f"times gymnax's {other}",
-                    seconds[other] / seconds["ours"],
-                )
-            )
-    return rows
-
-
-def gymnasium_speed(repeats: int) -> list[Row]:
-    """Steps of one Gymnasium environment beside others, and of vectors of them."""
-    n_steps = 300
-    singles: dict[str, Any] = {
-        "ours": ReachGymEnv(),
-        "gymnax's wrapper": GymnaxToGymWrapper(*gymnax.make("Pendulum-v1")),
-        "Gymnasium's Pendulum in NumPy": gymnasium.make("Pendulum-v1").unwrapped,
-    }
-    seconds = median_seconds(
-        {name: _steps_of_one(env, n_steps) for name, env in singles.items()}, repeats
-    )
-    rows = [
-        Row(
-            "step of one Gymnasium environment",
-            1e6 * seconds["ours"] / n_steps,
-            "us",
-            f"times {other}",
-            seconds["ours"] / seconds[other],
-        )
-        for other in singles
-        if other != "ours"
-    ]
-    n_envs = 1024
-    many = ReachVectorEnv(n_envs)
-    actions = np.zeros((n_envs, 2), np.float32)
-    many.reset(seed=0)
-    per_call = median_seconds({"ours": lambda: [many.step(actions) for _ in range(200)]}, repeats)
-    rows.append(
-        Row(
-            f"ReachVectorEnv of {n_envs:,}",
-            200 * n_envs / per_call["ours"] / 1e6,
-            "million steps/s",
-        )
-    )
-    return rows
-
-
-def _steps_of_one(env: Any, n_steps: int) -> Callable[[], None]:
-    env.reset(seed=0)
-    action = np.zeros(env.action_space.shape, np.float32)
-
-    def play() -> None:
-        for index in range(n_steps):
-            if index % 90 == 0:
-                env.reset()
-            env.step(action)
-
-    return play
-
-
-def sb3_speed(repeats: int) -> list[Row]:
-    """Steps of the environments of Stable-Baselines3, and their share of the time of its PPO.
-
-    Raises:
-        ValueError: if the extra is not installed.
-    """
-    sb3 = import_sb3()
-    n_envs = 1024
-    many = sb3.ReachVecEnv(n_envs)
-    many.reset()
-    actions = np.zeros((n_envs, 2), np.float32)
-    seconds = median_seconds({"ours": lambda: [many.step(actions) for _ in range(200)]}, repeats)
-    recipe = PPORecipe(total_steps=100_000)
-    env = sb3.make_learning_env(recipe, ReachParams(), 0)
-    learner = sb3.make_learner(recipe, env, 0)
-    inner, spent = env.unwrapped, [0.0]
-    step_wait = inner.step_wait
-
-    def timed_step_wait() -> Any:
-        started = time.perf_counter()
-        try:
-            return step_wait()
-        finally:
-            spent[0] += time.perf_counter() - started
-
-    inner.step_wait = timed_step_wait
-    started = time.perf_counter()
-    learner.learn(recipe.total_steps)
-    whole = time.perf_counter() - started
-    return [
-        Row(
-            f"ReachVecEnv of {n_envs:,}",
-            200 * n_envs / seconds["ours"] / 1e6,
-            "million steps/s",
-        ),
-        Row(
-            f"PPO, {recipe.total_steps:,} steps in {recipe.n_envs} environments",
-            whole,
-            "s",
-            "share of the environments",
-            spent[0] / whole,
-        ),
-    ]
-
-
-def import_seconds(repeats: int) -> list[Row]:
-    """What ``import fbx_env`` adds to ``import gymnax``, each in processes of their own."""
-
-    def run(code: str) -> None:
-        subprocess.run([sys.executable, "-c", code], check=True)
-
-    codes = {"ours": "import gymnax, fbx_env", "gymnax": "import gymnax"}
-    seconds = median_seconds({name: partial(run, code) for name, code in codes.items()}, repeats)
-    added = seconds["ours"] - seconds["gymnax"]
-    return [
-        Row(
-            "import fbx_env, added to import gymnax",
-            added,
-            "s",
-            f"times import gymnax, {seconds['gymnax']:.2f} s",
-            added / seconds["gymnax"],
-        )
-    ]
-
-
 def most_memory() -> float:
     """The most memory that this process has had [GiB]."""
     status = Path("/proc/self/status")
@@ -413,7 +237,7 @@ def peak_memory() -> list[Row]:
     for rematerialise in (True, False):
         work = Work(batch_size=64, n_steps=10_000, rematerialise=rematerialise)
         code = (
-            "import jax; from agents.benchmark import Work, most_memory, updates_of; "
+            "import jax; from agents.reports.benchmark import Work, most_memory, updates_of; "
             f"jax.block_until_ready(updates_of({work!r}, 2, None)()); print(most_memory())"
         )
         how = "steps computed anew" if rematerialise else "every step kept"
@@ -455,7 +279,7 @@ def growth(devices: list[jax.Device] | None, repeats: int) -> Iterable[Curve]:
     for quantity, by_value in works.items():
         seconds = []
         for work in by_value.values():
-            n_updates = max(1, round(2e10 / work.operations()))
+            n_updates = min(MAX_CHUNK, max(1, round(2e10 / work.operations())))
             run = updates_of(work, n_updates, devices)
             seconds.append(median_seconds({"": run}, repeats)[""] / n_updates)
         memory = [update_memory(work, n_devices) for work in by_value.values()]

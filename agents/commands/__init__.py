@@ -1,0 +1,1 @@
+"""The commands of ``python -m agents``, each in a file of its own."""

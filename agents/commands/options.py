@@ -1,0 +1,157 @@
+"""Options of a command line: a command's own, and the numbers that an experiment declares."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import make_dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+
+from agents.experiment import Experiment, named_parts, plain_value
+from fbx_env import Load, ReachParams
+from fbx_env.parts.component import FlagDeclaration, WholeDeclaration
+from fbx_env.parts.numbers import Number
+from fbx_env.registration import ENV_ID, IDS, default_params
+
+CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+
+Field = tuple[str, Any, Any]
+"""Of a dataclass to be made: name, type and default."""
+
+
+def parse(
+    kind: type, arguments: Sequence[str], prog: str, params: ReachParams | None = None
+) -> Any:
+    """Read the options of a command; tyro explains what is wrong with them, and exits.
+
+    Args:
+        kind: the dataclass of the command. Its ``experiment`` is read from the options that the
+            declared numbers of the experiment give.
+        arguments: what follows the command.
+        prog: what to call the command in help and errors.
+        params: of the experiment that is changed; without them, the option ``--env`` says which.
+
+    Returns:
+        The command.
+
+    Raises:
+        SystemExit: after an error, with status 2, and after ``--help``.
+    """
+    words = list(arguments)
+    parts = _parts(choose_env=params is None)
+    chosen, _ = tyro.cli(
+        make_dataclass("Parts", parts),
+        args=[word for word in words if word not in ("-h", "--help")],
+        prog=prog,
+        return_unknown_args=True,
+        add_help=False,
+        config=CONFIG,
+    )
+    id, loads = getattr(chosen, "env", ENV_ID), getattr(chosen, "load", ())
+    base = Experiment(id, loads).applied_to(default_params(id) if params is None else params)
+    numbers = {_identifier(number.keyword): number for number in base.numbers()}
+    options = make_dataclass("Options", [*parts, *map(_field, numbers.values())])
+    both = make_dataclass(
+        "Both",
+        [
+            ("command", Annotated[kind, tyro.conf.arg(name="")]),
+            ("experiment", tyro.conf.OmitArgPrefixes[options]),  # type: ignore[valid-type]
+        ],
+    )
+    parsed: Any = tyro.cli(
+        both, args=words, prog=prog, description=first_paragraph(kind), config=CONFIG
+    )
+    given = {word.partition("=")[0].replace("-", "_") for word in words if word.startswith("--")}
+    values = {
+        number.keyword: _as_declared(number, getattr(parsed.experiment, name))
+        for name, number in numbers.items()
+        if given & {f"__{number.keyword}", f"__no_{number.keyword}"}
+    }
+    if params is None:
+        defaults = {number.keyword: plain_value(number) for number in numbers.values()}
+        values = {name: value for name, value in values.items() if value != defaults[name]}
+    return dataclasses.replace(parsed.command, experiment=Experiment(id, loads, values))
+
+
+def first_paragraph(kind: type) -> str:
+    """Return what a class is for, by its docstring."""
+    return " ".join(str(kind.__doc__).split("\n\n")[0].split())
+
+
+def words_of(experiment: Experiment) -> list[str]:
+    """Return an experiment as the command line spells it."""
+    words = ["--env", experiment.id]
+    if experiment.loads:
+        words += ["--load", *experiment.loads]
+    for keyword, value in experiment.numbers.items():
+        option = keyword.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", *(str(each) for each in np.ravel(value).tolist())]
+    return words
+
+
+def _parts(choose_env: bool) -> list[Field]:
+    """Options that choose parts, of which the numbers depend."""
+    parts: list[Field] = []
+    if choose_env:
+        help = "The environment: a body and a task. What follows are its numbers."
+        env = Annotated[Literal[tuple(IDS)], tyro.conf.arg(help=help)]  # type: ignore[valid-type]
+        parts.append(("env", env, dataclasses.field(default=ENV_ID)))
+    if loads := named_parts(Load):
+        known = tuple[Literal[tuple(loads)], ...]  # type: ignore[valid-type]
+        help = "Forces of the world on the effector, one or several."
+        load = Annotated[known, tyro.conf.arg(help=help, help_behavior_hint="(default: none)")]
+        parts.append(("load", load, dataclasses.field(default=())))
+    return parts
+
+
+def _field(number: Number) -> Field:
+    """The option of a declared number."""
+    declaration = number.declaration
+    kind, default = _kind(number), plain_value(number)
+    if isinstance(default, list):
+        default = tuple(np.ravel(default).tolist())
+    elif declaration.shape is None and default is not None:
+        default = (default,)
+    unit = f" [{declaration.unit}]" if declaration.unit else ""
+    bounds = "" if declaration.bounds in ("finite", "True or False") else f", {declaration.bounds}"
+    help = f"{number.text[:1].upper()}{number.text[1:]}{unit}{bounds}."
+    hint = "(default: none)" if default is None else None
+    option = tyro.conf.arg(name=number.keyword, help=help, help_behavior_hint=hint)
+    annotation = Annotated[kind if default is not None else kind | None, option]
+    return _identifier(number.keyword), annotation, dataclasses.field(default=default)
+
+
+def _kind(number: Number) -> Any:
+    """The type of what is given for a number; of an array its entries, one after the other."""
+    declaration = number.declaration
+    if isinstance(declaration, FlagDeclaration):
+        return bool
+    if isinstance(declaration, WholeDeclaration):
+        return int
+    if declaration.shape is None:
+        return tuple[float, ...]
+    if declaration.shape == ():
+        return float
+    return tuple[(float,) * math.prod(declaration.shape)]  # type: ignore[misc]
+
+
+def _as_declared(number: Number, value: Any) -> Any:
+    """What was given, in the declared shape, as JSON would hold it."""
+    if not isinstance(value, tuple):
+        return value
+    shape = number.declaration.shape
+    if shape is None:
+        return value[0] if len(value) == 1 else list(value)
+    return np.reshape(value, shape).tolist()
+
+
+def _identifier(keyword: str) -> str:
+    return re.sub(r"\W", "_", keyword)

@@ -1,0 +1,178 @@
+"""The command ``python -m agents train``."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import tyro
+from jaxtyping import PRNGKeyArray
+
+from agents.bptt import BPTTConfig, Computers, TrainingError, train, train_replicates
+from agents.commands.shared import TrainingCommand, write_metrics
+from agents.objective import ActivityCost, PolicyCost
+from agents.policies import make_policy
+from agents.storage.checkpoints import Checkpoints
+from agents.storage.history import History
+from agents.storage.models import save_model
+from agents.storage.runs import HISTORY, key_from
+from fbx_env import ReachEnv, ReachParams, checks
+
+COPIES = 6
+"""Of the policy that training has at once: policies, gradient and optimiser's state."""
+
+
+@dataclass(frozen=True)
+class Settings(BPTTConfig):
+    """Those that the command line has; costs of the policy are other options."""
+
+    policy_costs: tyro.conf.Suppress[tuple[PolicyCost, ...]] = BPTTConfig.policy_costs
+
+
+class Problem(NamedTuple):
+    """What training begins with: an untrained policy, or replicates, and where it acts."""
+
+    policy: Any
+    env: ReachEnv
+    params: ReachParams
+    config: BPTTConfig
+    devices: Sequence[jax.Device] | None
+
+
+@dataclass(frozen=True)
+class Train(TrainingCommand):
+    """Train a policy by backpropagation through the environment, and evaluate it."""
+
+    name: ClassVar[str] = "bptt"
+    command: ClassVar[str] = "train"
+    beside_resume: ClassVar[tuple[str, ...]] = ("debug_nans", "computers")
+    progress: ClassVar[str] = "iteration"
+
+    checkpoint_seconds: float = 60.0
+    """Time between two checkpoints [s]; one is also written when the run is interrupted."""
+    debug_nans: bool = False
+    """If a number is not finite, repeat that update operation by operation, and report the first
+    that failed, and where."""
+    hidden_type: Literal["gru", "lstm", "rnn", "mlp"] = "gru"
+    """The policy's hidden layer: gated, long short-term memory, leaky vanilla, or memoryless."""
+    hidden_size: int = 50
+    """Units in the hidden layer."""
+    encoding_size: int | None = None
+    """Units in a layer before the hidden one; if not given there is none."""
+    hidden_weight: float = 1e-5
+    """Weight of the squared activity of the hidden units, at least 0."""
+    n_replicates: int = 1
+    """Models to train side by side, each with initial weights, trials and noise of its own."""
+    bptt: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
+    computers: Annotated[Computers, tyro.conf.arg(name="")] = field(default_factory=Computers)
+
+    @property
+    def default_folder(self) -> str:
+        return f"{self.hidden_type}-seed{self.seed}"
+
+    @property
+    def policy_costs(self) -> tuple[PolicyCost, ...]:
+        """The costs of the policy itself."""
+        checks.number("hidden_weight", self.hidden_weight, at_least=0)
+        return (ActivityCost(weight=self.hidden_weight),)
+
+    def prepare(self) -> Problem | None:
+        """Find the devices and make the untrained policy; other processes train with the first."""
+        if self.computers.coordinator is not None:
+            print(f"Waiting for the other processes ({self.computers.coordinator}).", flush=True)
+        devices = self.computers.start()
+        env, params = self.experiment.make()
+        settings = {each.name: getattr(self.bptt, each.name) for each in fields(BPTTConfig)}
+        config = BPTTConfig(**{**settings, "policy_costs": self.policy_costs})
+        self.checkpoints(Path())
+        policy = jax.block_until_ready(self.untrained(env, params))
+        problem = Problem(policy, env, params, config, devices)
+        if jax.process_index() == 0:
+            return problem
+        self.train(problem, Checkpoints("of the first process"))
+        return None
+
+    def complete(self, folder: Path, prepared: Problem) -> None:
+        """Train, then evaluate, draw and write everything into the folder."""
+        started = time.perf_counter()
+        fault = None
+        try:
+            with jax.debug_nans(self.debug_nans):
+                policy, history = self.train(prepared, self.checkpoints(folder))
+        except TrainingError as error:
+            policy, history, fault = error.policy, error.history, error
+        history.save(folder / HISTORY)
+        save_model(folder, policy, prepared.params)
+        metrics = self.finish(folder, policy, prepared.params, history, self.keys()[2])
+        if fault is not None:
+            raise fault
+        write_metrics(folder, metrics, started)
+
+    def tidy(self, folder: Path) -> None:
+        """Remove the checkpoints."""
+        self.checkpoints(folder).remove()
+
+    def checkpoints(self, folder: Path) -> Checkpoints:
+        """When and where the run keeps checkpoints."""
+        seconds = checks.number("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
+        return Checkpoints(folder, every_seconds=seconds, resume=True)
+
+    def keys(self) -> PRNGKeyArray:
+        """Keys for the initial weights, for training and for evaluation."""
+        return jax.random.split(key_from(self.seed), 3)
+
+    def untrained(self, env: ReachEnv, params: ReachParams) -> Any:
+        """The policy, or replicates in one pytree, with initial weights.
+
+        Raises:
+            ValueError: for a size that is not allowed.
+            MemoryError: if training would take more memory than there is.
+        """
+        n_replicates = checks.whole("n_replicates", self.n_replicates, at_least=1, at_most=10**6)
+        sizes = env.observation_space(params).shape[0], len(params.plant.controls)
+
+        def make(key: PRNGKeyArray) -> Any:
+            return make_policy(
+                self.hidden_type, *sizes, self.hidden_size, self.encoding_size, key=key
+            )
+
+        key = self.keys()[0]
+        one = eqx.filter_eval_shape(make, key)
+        n_numbers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(one) if _is_array(leaf))
+        check_memory(4 * COPIES * n_replicates * n_numbers)
+        if n_replicates == 1:
+            return make(key)
+        return eqx.filter_vmap(make)(jax.random.split(key, n_replicates))
+
+    def train(self, problem: Problem, checkpoints: Checkpoints) -> tuple[Any, History]:
+        """Train one policy, or replicates."""
+        *arguments, devices = problem
+        key = self.keys()[1]
+        shared: dict[str, Any] = {"checkpoints": checkpoints, "devices": devices}
+        if self.n_replicates == 1:
+            return train(*arguments, key=key, **shared)
+        keys = jax.random.split(key, self.n_replicates)
+        return train_replicates(*arguments, keys=keys, **shared)
+
+
+def check_memory(n_bytes: int) -> None:
+    """Raise ``MemoryError`` if this is more than the machine has; JAX might end the process."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    there = statistics.get("bytes_limit")
+    if there is None and hasattr(os, "sysconf"):
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if there is not None and n_bytes > there:
+        raise MemoryError(
+            f"the policy takes {n_bytes / 2**30:,.0f} GiB in training, of {there / 2**30:,.0f}"
+        )
+
+
+def _is_array(leaf: Any) -> bool:
+    return hasattr(leaf, "shape")

@@ -1,0 +1,76 @@
+"""An experiment as configurations name it: an id, and in what it differs from that."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fbx_env import Component, Load, ReachEnv, ReachParams, checks
+from fbx_env.parts.numbers import Number, with_number
+from fbx_env.registration import ENV_ID, default_params
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment that JSON can hold.
+
+    Attributes:
+        id: of the environment.
+        loads: names of the loads in it.
+        numbers: what differs from the defaults, by the keywords of ``fbx_env.make``.
+
+    Example:
+        >>> env, params = Experiment("PointMassReach-v0", numbers={"mass": 2.0}).make()
+    """
+
+    id: str = ENV_ID
+    loads: tuple[str, ...] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self) -> tuple[ReachEnv, ReachParams]:
+        """Make the environment and its params; errors are as of ``applied_to``."""
+        return ReachEnv(), self.applied_to(default_params(self.id))
+
+    def applied_to(self, params: ReachParams) -> ReachParams:
+        """Return params with these loads, if there are any, and numbers.
+
+        Raises:
+            TypeError: for a value of the wrong kind.
+            ValueError: for a number out of range, or a name that the params do not have.
+        """
+        if self.loads:
+            known = named_parts(Load)
+            params = params.replace(
+                loads=tuple(known[checks.known("load", name, known)]() for name in self.loads)
+            )
+        by_keyword = {number.keyword: number for number in params.numbers()}
+        for keyword, value in self.numbers.items():
+            number = by_keyword[checks.known("number", keyword, by_keyword)]
+            checked = number.declaration.check(keyword, value)
+            params = with_number(params, number.path, checked)
+        return params
+
+
+def named_parts(kind: type[Component]) -> dict[str, Any]:
+    """Return the classes of one kind of part, shipped and of one's own, by their names."""
+    classes = [each for same in Component.registry.values() for each in same.values()]
+    return {
+        each.name: each  # type: ignore[attr-defined]
+        for each in classes
+        if issubclass(each, kind) and not inspect.isabstract(each) and getattr(each, "name", "")
+    }
+
+
+def plain_value(number: Number) -> Any:
+    """Return a number as Python's own: a float, an int, a bool, nested lists, or ``None``."""
+    if isinstance(number.value, bool | int) or (
+        number.value is None and number.declaration.optional
+    ):
+        return number.value
+    # The shortest decimals that give the same bits are those that were meant.
+    array = np.asarray(0.0 if number.value is None else number.value)
+    return np.array([float(str(each)) for each in array.ravel()]).reshape(array.shape).tolist()

@@ -1,0 +1,1 @@
+"""Reports: figures and tables of runs, of comparisons, and of the machine."""
