@@ -4,13 +4,17 @@ from agents.bptt import BPTTConfig as BPTTConfig
 from agents.bptt import TrainingError as TrainingError
 from agents.bptt import train as train
 from agents.bptt import train_replicates as train_replicates
+from agents.bptt import train_scan as train_scan
 from agents.evaluation import evaluate as evaluate
 from agents.evaluation import evaluate_replicates as evaluate_replicates
 from agents.lqr import OptimalPolicy as OptimalPolicy
 from agents.lqr import expected_loss as expected_loss
 from agents.lqr import optimal_loss as optimal_loss
+from agents.objective import ActivityCost as ActivityCost
+from agents.objective import PolicyCost as PolicyCost
 from agents.pairings import TrainingContext as TrainingContext
 from agents.pairings import TrainingTask as TrainingTask
+from agents.pairings import pairing as pairing
 from agents.pairings import point_mass_nn_simple_reaches as point_mass_nn_simple_reaches
 from agents.policies import CustomCellPolicy as CustomCellPolicy
 from agents.policies import GRUPolicy as GRUPolicy

@@ -1,7 +1,8 @@
-"""Evaluation: the same figures for every agent, beside the exact optimum."""
+"""Evaluation: the same metrics for every agent, beside the exact optimum."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,18 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from agents.bptt import losses_by_term
 from agents.lqr import optimal_loss
-from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks, rollout, tree_take
+from agents.objective import ActivityCost, PolicyCost, checked_costs, losses_by_term
+from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, rollout, tree_take
 
 N_RANDOM_TRIALS = 1024
-"""How many trials drawn from the task every learner is judged on, beside the validation trials."""
+"""Trials drawn from the task on which every learner is evaluated, beside the validation trials."""
 
 RANDOM_TRIALS_SEED = 2024
 
+SMALLEST_LOSS = 1e-30
+"""Losses below it are sums of numbers that float32 rounds to zero."""
+
 
 def random_trials(params: ReachParams) -> Trial:
-    """Draw the trials from the task on which every learner is judged, always the same."""
+    """Draw the trials from the task on which every learner is evaluated, always the same."""
     keys = jax.random.split(jax.random.key(RANDOM_TRIALS_SEED), N_RANDOM_TRIALS)
     return jax.vmap(params.task.sample)(keys)
 
@@ -32,49 +36,40 @@ def evaluate(
     params: ReachParams,
     trials: Trial,
     *,
-    hidden_weight: float = 1e-5,
+    policy_costs: Sequence[PolicyCost] = (ActivityCost(),),
     key: PRNGKeyArray,
 ) -> tuple[dict[str, Any], Trajectory]:
-    """Judge a policy on given trials.
+    """Evaluate a policy on given trials.
 
     Args:
-        policy: what acts.
+        policy: that acts.
         env: the environment.
         params: the experiment.
         trials: one trial, or several along a leading axis.
-        hidden_weight: of the squared activity, which is reported beside the environment's terms.
+        policy_costs: of the policy itself, which are reported beside the environment's terms.
         key: for noise.
 
     Returns:
         Metrics, and the trajectories they were computed from. The metrics: ``losses`` by term with
-        their ``total`` and ``environment`` (the total without ``hidden``); ``optimum`` by term and
-        ``ratio_to_optimum`` of the environment's terms, or ``no_optimum``, the reason why there is
-        none; means over trials of ``endpoint_error`` [m] and ``peak_speed`` [m/s]. With noise the
-        optimum is an expectation, and the losses of a few trials can be below it.
+        their ``total`` and ``environment`` (the total without the policy's costs); ``optimum`` by
+        term and ``ratio_to_optimum`` of the environment's terms, or ``no_optimum``, the reason why
+        there is no ratio; means over trials of ``endpoint_error``, the distance to the task's
+        target at the end [m], and ``peak_speed`` [m/s]. With noise the optimum is an expectation,
+        and the losses of a few trials can be below it.
+
+    Raises:
+        TypeError, ValueError: for an argument that is not allowed.
+
+    Example:
+        >>> trials = params.task.validation_trials()
+        >>> metrics, trajectory = evaluate(policy, env, params, trials, key=key)
+        >>> metrics["ratio_to_optimum"]
+        1.008
     """
-    checks.number("hidden_weight", hidden_weight, at_least=0)
+    costs = checked_costs(policy_costs, params.loss)
     trajectory = rollout(env, params, policy, trials, key)
-    losses = losses_by_term(trajectory, hidden_weight)
-    terms = {name: float(losses[name]) for name in (*params.loss.names, "hidden")}
-    environment = sum(terms.values()) - terms["hidden"]
-    metrics: dict[str, Any] = {
-        "losses": {**terms, "total": sum(terms.values()), "environment": environment},
-        "endpoint_error": float(
-            jnp.linalg.norm(trajectory.pos[..., -1, :] - trials.goal, axis=-1).mean()
-        ),
-        "peak_speed": float(jnp.linalg.norm(trajectory.vel, axis=-1).max(axis=-1).mean()),
-    }
-    try:
-        optimum = optimal_loss(params, trials)
-    except ValueError as reason:
-        return {**metrics, "no_optimum": str(reason)}, trajectory
-    if optimum.total == 0:
-        return {**metrics, "no_optimum": "doing nothing costs nothing on these trials"}, trajectory
-    return {
-        **metrics,
-        "optimum": {**optimum.losses, "environment": optimum.total},
-        "ratio_to_optimum": environment / optimum.total,
-    }, trajectory
+    metrics = _measure(policy, params, trajectory, costs)
+    return _beside_optimum(metrics, _optimum(params, trials)), trajectory
 
 
 def evaluate_replicates(
@@ -83,10 +78,15 @@ def evaluate_replicates(
     params: ReachParams,
     trials: Trial,
     *,
-    hidden_weight: float = 1e-5,
+    policy_costs: Sequence[PolicyCost] = (ActivityCost(),),
     key: PRNGKeyArray,
 ) -> dict[str, Any]:
-    """Judge every replicate on the same trials with the same noise; arguments as of ``evaluate``.
+    """Evaluate every replicate on the same trials with the same noise.
+
+    Other arguments and errors are as of ``evaluate``.
+
+    Args:
+        policies: replicates in one pytree.
 
     Returns:
         The metrics of ``evaluate``, as means over replicates, and ``replicates``, a list with the
@@ -95,20 +95,60 @@ def evaluate_replicates(
     Raises:
         ValueError: if the arrays of the policies share no leading axis.
     """
+    costs = checked_costs(policy_costs, params.loss)
     tree_take(policies, 0)
     n_replicates = len(jax.tree.leaves(eqx.filter(policies, eqx.is_array))[0])
-    each = [
-        evaluate(
-            tree_take(policies, index), env, params, trials, hidden_weight=hidden_weight, key=key
-        )[0]
-        for index in range(n_replicates)
-    ]
+    optimum = _optimum(params, trials)
+    each = []
+    for index in range(n_replicates):
+        policy = tree_take(policies, index)
+        trajectory = rollout(env, params, policy, trials, key)
+        each.append(_beside_optimum(_measure(policy, params, trajectory, costs), optimum))
     return {**_mean(each), "replicates": each}
 
 
+def _measure(
+    policy: Any, params: ReachParams, trajectory: Trajectory, costs: Sequence[PolicyCost]
+) -> dict[str, Any]:
+    """What is measured of a trajectory alone."""
+    losses = losses_by_term(policy, trajectory, costs)
+    names = (*params.loss.names, *(cost.name for cost in costs))
+    terms = {name: float(losses[name]) for name in names}
+    environment = sum(terms[name] for name in params.loss.names)
+    to_target = trajectory.pos[..., -1, :] - trajectory.target.pos[..., -1, :]
+    return {
+        "losses": {**terms, "total": sum(terms.values()), "environment": environment},
+        "endpoint_error": float(jnp.linalg.norm(to_target, axis=-1).mean()),
+        "peak_speed": float(jnp.linalg.norm(trajectory.vel, axis=-1).max(axis=-1).mean()),
+    }
+
+
+def _optimum(params: ReachParams, trials: Trial) -> dict[str, float] | str:
+    """The optimal losses by term and of the environment, or why there are none to compare with."""
+    try:
+        optimum = optimal_loss(params, trials)
+    except ValueError as reason:
+        return str(reason)
+    if optimum.total == 0:
+        return "doing nothing costs nothing on these trials"
+    return {**optimum.losses, "environment": optimum.total}
+
+
+def _beside_optimum(metrics: dict[str, Any], optimum: dict[str, float] | str) -> dict[str, Any]:
+    """The metrics with those that compare with the optimum."""
+    if isinstance(optimum, str):
+        return {**metrics, "no_optimum": optimum}
+    loss, best = metrics["losses"]["environment"], optimum["environment"]
+    if min(loss, best) < SMALLEST_LOSS:
+        reason = f"losses below {SMALLEST_LOSS:g} are too small for float32"
+        return {**metrics, "optimum": optimum, "no_optimum": reason}
+    return {**metrics, "optimum": optimum, "ratio_to_optimum": loss / best}
+
+
 def _mean(each: list[Any]) -> Any:
-    """The means of the numbers in dicts of one form; what is a text is the first one's."""
+    """The means of the numbers in dicts, of those that all have; of a text, the first one's."""
     first = each[0]
     if isinstance(first, dict):
-        return {name: _mean([one[name] for one in each]) for name in first}
+        shared = [name for name in first if all(name in one for one in each)]
+        return {name: _mean([one[name] for one in each]) for name in shared}
     return first if isinstance(first, str) else float(np.mean(each))

@@ -1,72 +1,68 @@
-"""Ready-made pairings of a model with a task, each a function that returns a TrainingContext."""
+"""Pairings of a model with a task, ready for training."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+import numpy as np
+from jaxtyping import PRNGKeyArray
 from tqdm import tqdm
 
-from agents.bptt import BPTTConfig, losses_by_term, select_trainable, train, train_replicates
+from agents.bptt import BPTTConfig, select_trainable, train, train_replicates
 from agents.evaluation import evaluate, evaluate_replicates
+from agents.objective import ActivityCost, PolicyCost, Terms, checked_costs, losses_by_term
 from agents.policies import make_policy
 from agents.storage.checkpoints import Checkpoints
 from agents.storage.history import History
-from fbx_env import (
-    Loss,
-    PointMass,
-    ReachEnv,
-    ReachParams,
-    SensoryChannel,
-    SimpleReaches,
-    Trajectory,
-    Trial,
-    checks,
-    rollout,
-    tree_take,
-)
+from agents.storage.models import save_model
+from agents.storage.runs import HISTORY
+from fbx_env import Loss, ReachEnv, ReachParams, Trajectory, Trial, checks, make, rollout, tree_take
+
+POINT_MASS_REACH = "PointMassReach-v0"
 
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What a model is trained for and judged by.
+    """What a model is trained for and evaluated by.
 
     Attributes:
         env: the environment.
         params: the experiment, with the loss of the environment.
-        validation_trials: on which models are judged, along a leading axis.
-        hidden_weight: weight of the squared activity of the model's hidden units in the loss.
+        validation_trials: on which models are evaluated, along a leading axis.
+        policy_costs: costs of the model itself, which come on top of the environment's loss.
 
     Raises:
-        TypeError, ValueError: for a part of the wrong kind, or a negative weight.
+        TypeError, ValueError: for a part of the wrong kind, or two terms of one name.
     """
 
     env: ReachEnv
     params: ReachParams
     validation_trials: Trial
-    hidden_weight: float = 1e-5
+    policy_costs: tuple[PolicyCost, ...] = (ActivityCost(),)
 
     def __post_init__(self) -> None:
         checks.instance("env", self.env, ReachEnv)
         checks.instance("params", self.params, ReachParams)
         checks.instance("validation_trials", self.validation_trials, Trial)
-        checks.number("hidden_weight", self.hidden_weight, at_least=0)
+        checked_costs(self.policy_costs, self.params.loss)
 
     @property
     def loss(self) -> Loss:
-        """The environment's loss; the activity of the hidden units comes on top of it."""
+        """The environment's loss; the costs of the policy come on top of it."""
         return self.params.loss
 
     @property
     def weights(self) -> dict[str, float]:
-        """The weight of every term by its name, with ``hidden`` for the activity."""
-        return {**self.loss.weights, "hidden": self.hidden_weight}
+        """The weight of every term by its name, ``hidden`` for the activity of hidden units."""
+        costs = {cost.name: float(f"{float(cost.weight):.7g}") for cost in self.policy_costs}
+        return {**self.loss.weights, **costs}
 
     def replace(self, **changes: Any) -> TrainingTask:
         """Return a copy with some attributes changed."""
@@ -90,15 +86,12 @@ class TrainingTask:
             >>> task.with_weights(command=1e-4, hidden=0.0).weights["command"]
             0.0001
         """
-        known = (*self.loss.names, "hidden")
-        unknown = sorted(set(weights) - set(known))
-        if unknown:
-            raise ValueError(
-                f"no loss term {', '.join(map(repr, unknown))}; there are {', '.join(known)}"
-            )
-        hidden_weight = weights.pop("hidden", self.hidden_weight)
-        task = self.with_loss(self.loss.with_weights(**weights))
-        return task.replace(hidden_weight=hidden_weight)
+        for name in weights:
+            checks.known("loss term", name, self.weights)
+        costs = tuple(
+            cost.replace(weight=weights.pop(cost.name, cost.weight)) for cost in self.policy_costs
+        )
+        return self.replace(policy_costs=costs).with_loss(self.loss.with_weights(**weights))
 
     def eval(self, model: Any, *, key: PRNGKeyArray, trials: Trial | None = None) -> Trajectory:
         """Let a model do the validation trials, or others.
@@ -116,11 +109,11 @@ class TrainingTask:
 
     def eval_with_loss(
         self, model: Any, *, key: PRNGKeyArray, trials: Trial | None = None
-    ) -> tuple[Trajectory, dict[str, Float[Array, ""]]]:
+    ) -> tuple[Trajectory, Terms]:
         """``eval``, and the mean loss over the trials by term and in ``total``."""
         trajectory = self.eval(model, key=key, trials=trials)
-        terms = losses_by_term(trajectory, self.hidden_weight)
-        losses = {name: terms[name] for name in (*self.loss.names, "hidden")}
+        terms = losses_by_term(model, trajectory, self.policy_costs)
+        losses = {name: terms[name] for name in self.weights}
         return trajectory, {**losses, "total": sum(losses.values(), start=jnp.zeros(()))}
 
     def eval_replicates(
@@ -132,24 +125,26 @@ class TrainingTask:
             ValueError: if the arrays of the models share no leading axis.
         """
         tree_take(models, 0)
-        return eqx.filter_vmap(lambda model: self.eval(model, key=key, trials=trials))(models)
+        of_each = eqx.filter_vmap(lambda model: self.eval(model, key=key, trials=trials))
+        trajectory: Trajectory = of_each(models)
+        return trajectory
 
     def evaluate(
         self, model: Any, *, key: PRNGKeyArray, trials: Trial | None = None
     ) -> tuple[dict[str, Any], Trajectory]:
-        """Judge a model beside the exact optimum; see ``agents.evaluate``."""
+        """Evaluate a model beside the exact optimum; see ``agents.evaluate``."""
         trials = self.validation_trials if trials is None else trials
         return evaluate(
-            model, self.env, self.params, trials, hidden_weight=self.hidden_weight, key=key
+            model, self.env, self.params, trials, policy_costs=self.policy_costs, key=key
         )
 
     def evaluate_replicates(
         self, models: Any, *, key: PRNGKeyArray, trials: Trial | None = None
     ) -> dict[str, Any]:
-        """Judge every replicate; see ``agents.evaluate_replicates``."""
+        """Evaluate every replicate; see ``agents.evaluate_replicates``."""
         trials = self.validation_trials if trials is None else trials
         return evaluate_replicates(
-            models, self.env, self.params, trials, hidden_weight=self.hidden_weight, key=key
+            models, self.env, self.params, trials, policy_costs=self.policy_costs, key=key
         )
 
 
@@ -159,7 +154,7 @@ class TrainingContext:
 
     Attributes:
         model: the untrained model, or replicates of it in one pytree.
-        task: what it is trained for and judged by.
+        task: what it is trained for and evaluated by.
         where_train: from the model to the part of it that learns; ``None`` for all of it.
         n_replicates: how many models there are.
     """
@@ -208,8 +203,8 @@ class TrainingContext:
                 clipping, ``optax.chain(optax.clip_by_global_norm(1.0), ...)``.
             shared_trials: whether all replicates see the same trials and noise, those of
                 ``train`` with ``key``.
-            devices: over which trials or replicates are shared out, as of ``agents.train``.
-            checkpoints: where to keep what is needed to go on after being stopped.
+            devices: over which trials or replicates are sharded, as of ``agents.train``.
+            checkpoints: where to keep what is needed to resume after being stopped.
             write: what prints a line of text; ``None`` for silence.
             **settings: fields of ``BPTTConfig``, such as ``n_batches``, ``batch_size``,
                 ``learning_rate`` and ``log_step``.
@@ -218,25 +213,25 @@ class TrainingContext:
             The trained model, or replicates in one pytree, and the history.
 
         Raises:
-            TypeError: for a setting there is not.
+            TypeError: for an unknown setting.
             ValueError: for a value that is not allowed, or a learning rate beside an optimiser.
             TrainingError: if a loss or gradient is not finite.
-            Interrupted: with checkpoints, after SIGINT or SIGTERM.
+            Interrupted: after SIGINT or SIGTERM; it holds the model and the history until then.
 
         Example:
             >>> model, history = context.train(n_batches=2000, batch_size=250, key=key)
         """
         allowed = [field.name for field in dataclasses.fields(BPTTConfig)]
-        allowed.remove("hidden_weight")
+        allowed.remove("policy_costs")
         unknown = sorted(set(settings) - set(allowed))
         if unknown:
-            hint = "; set it with task.with_weights(hidden=...)" * ("hidden_weight" in unknown)
             raise TypeError(
-                f"no training setting {', '.join(map(repr, unknown))}{hint}; there are "
-                f"{', '.join(allowed)}"
+                f"no training setting {', '.join(map(repr, unknown))}; there are "
+                f"{', '.join(allowed)}; weights are set by task.with_weights(hidden=...), costs of "
+                "the policy by task.replace(policy_costs=...)"
             )
         checks.key("key", key)
-        config = BPTTConfig(**settings, hidden_weight=self.task.hidden_weight)
+        config = BPTTConfig(**settings, policy_costs=self.task.policy_costs)
         shared: dict[str, Any] = {
             "where_train": self.where_train,
             "validation_trials": self.task.validation_trials,
@@ -254,6 +249,75 @@ class TrainingContext:
             keys = jax.random.split(key, self.n_replicates)
         return train_replicates(self.model, *problem, keys=keys, **shared)
 
+    def save(self, folder: Path | str, model: Any, history: History | None = None) -> None:
+        """Save a trained model with the task's experiment, for ``load_model`` and the command line.
+
+        Args:
+            folder: it is made if it is not there.
+            model: as returned by ``train``.
+            history: of its training, saved as ``history.csv``.
+
+        Raises:
+            TypeError, ValueError: as of ``save_model``.
+
+        Example:
+            >>> context.save("models/mine", model, history)
+        """
+        save_model(folder, model, self.task.params)
+        if history is not None:
+            checks.instance("history", history, History).save(Path(folder) / HISTORY)
+
+
+def pairing(
+    id: str = POINT_MASS_REACH,
+    *,
+    n_replicates: int = 1,
+    hidden_type: str | Callable[..., Any] = "gru",
+    hidden_size: int = 50,
+    encoding_size: int | None = None,
+    where_train: Callable[[Any], Any] | None = None,
+    key: PRNGKeyArray,
+    **settings: Any,
+) -> TrainingContext:
+    """Pair a neural network with an environment.
+
+    Args:
+        id: of the environment; see ``fbx_env.describe``.
+        n_replicates: models to train at once, with different initial weights.
+        hidden_type: ``"gru"``, ``"lstm"``, ``"rnn"`` or ``"mlp"``, or a function that makes a
+            recurrent cell of your own, as of ``make_policy``.
+        hidden_size: units of the hidden layer.
+        encoding_size: units of a tanh layer before the hidden one; ``None`` for no such layer.
+        where_train: from the model to the part of it that learns, as
+            ``lambda model: model.readout``; ``None`` for all of it.
+        key: for the initial weights.
+        **settings: keywords of ``fbx_env.make``, such as ``mass``, ``motor_delay`` or
+            ``max_steps_in_episode``.
+
+    Returns:
+        The context: ``context.model``, ``context.task`` and ``context.train(...)``.
+
+    Raises:
+        TypeError, ValueError: for an argument that is not allowed.
+
+    Example:
+        >>> context = pairing("PointMassReach-v0", hidden_size=100, damping=0.5, key=key)
+        >>> model, history = context.train(n_batches=100, key=key)
+    """
+    n_replicates = checks.whole("n_replicates", n_replicates, at_least=1)
+    checks.key("key", key)
+    env, params = make(id, **settings)
+    sizes = (env.observation_space(params).shape[0], env.action_space(params).shape[0])
+
+    def make_model(key: PRNGKeyArray) -> Any:
+        return make_policy(hidden_type, *sizes, hidden_size, encoding_size, key=key)
+
+    keys = jax.random.split(key, n_replicates)
+    model = make_model(keys[0]) if n_replicates == 1 else eqx.filter_vmap(make_model)(keys)
+    select_trainable(model, where_train)
+    task = TrainingTask(env, params, params.task.validation_trials())
+    return TrainingContext(model, task, where_train, n_replicates)
+
 
 def point_mass_nn_simple_reaches(
     n_replicates: int = 1,
@@ -270,59 +334,58 @@ def point_mass_nn_simple_reaches(
     eval_n_directions: int = 7,
     *,
     key: PRNGKeyArray,
+    **settings: Any,
 ) -> TrainingContext:
     """Pair a neural network with simple reaches of a point mass.
 
     Args:
-        n_replicates: models to train at once, with different initial weights.
-        n_steps: states of a trial, the initial one included; there are ``n_steps - 1`` commands.
+        n_replicates, encoding_size, hidden_size, hidden_type, where_train, key: as of ``pairing``.
+        n_steps: states of a trial, the initial one included: one more than
+            ``max_steps_in_episode``, which counts steps.
         dt: duration of a step [s].
         mass: of the point [kg].
         workspace: corners of the rectangle in which starts and goals lie [m].
-        encoding_size: units of a tanh layer before the hidden one; ``None`` for no such layer.
-        hidden_size: units of the hidden layer.
-        hidden_type: ``"gru"``, ``"lstm"``, ``"rnn"`` or ``"mlp"``, or what makes a recurrent cell
-            of your own, as in ``CustomCellPolicy``.
-        where_train: from the model to the part of it that learns, as
-            ``lambda model: model.readout``; ``None`` for all of it.
-        feedback_delay_steps: steps from the plant to what the network senses.
+        feedback_delay_steps: steps from the plant to what the network senses; ``sensory_delay`` of
+            ``make``.
         eval_grid_n: starts of the validation reaches along each axis of the workspace.
         eval_n_directions: validation reaches from each start.
-        key: for the initial weights.
+        **settings: further keywords of ``fbx_env.make``, such as ``damping`` or ``motor_delay``.
 
     Returns:
         The context: ``context.model``, ``context.task`` and ``context.train(...)``.
 
     Raises:
-        TypeError, ValueError: for an argument that is not allowed.
+        TypeError, ValueError: for an argument that is not allowed, or given by both its names.
 
     Example:
         >>> context = point_mass_nn_simple_reaches(key=jax.random.key(0))
         >>> model, history = context.train(n_batches=100, key=jax.random.key(1))
         >>> trajectory = context.task.eval(model, key=jax.random.key(2))
     """
-    n_replicates = checks.whole("n_replicates", n_replicates, at_least=1)
     n_steps = checks.whole("n_steps", n_steps, at_least=2)
-    checks.key("key", key)
-    params = ReachParams(
-        max_steps_in_episode=n_steps - 1,
-        plant=PointMass(mass=mass),
-        task=SimpleReaches(workspace=workspace),
-        sensory=SensoryChannel(delay=feedback_delay_steps),
-        dt=dt,
+    own: dict[str, tuple[Any, Any]] = {
+        "max_steps_in_episode": (n_steps - 1, 99),
+        "dt": (dt, 0.05),
+        "mass": (mass, 1.0),
+        "workspace": (workspace, ((-1.0, -1.0), (1.0, 1.0))),
+        "sensory_delay": (feedback_delay_steps, 0),
+        "eval_grid_n": (eval_grid_n, 1),
+        "eval_n_directions": (eval_n_directions, 7),
+    }
+    # What has its default is left to ``make``, so that a part can be given that lacks it.
+    given = {name: value for name, (value, default) in own.items() if not _equal(value, default)}
+    return pairing(
+        POINT_MASS_REACH,
+        n_replicates=n_replicates,
+        hidden_type=hidden_type,
+        hidden_size=hidden_size,
+        encoding_size=encoding_size,
+        where_train=where_train,
+        key=key,
+        **given,
+        **settings,
     )
-    env = ReachEnv()
-    obs_size = env.observation_space(params).shape[0]
 
-    def make_model(key: PRNGKeyArray) -> Any:
-        return make_policy(
-            hidden_type, obs_size, params.plant.action_size, hidden_size, encoding_size, key=key
-        )
 
-    keys = jax.random.split(key, n_replicates)
-    model = make_model(keys[0]) if n_replicates == 1 else eqx.filter_vmap(make_model)(keys)
-    select_trainable(model, where_train)
-    validation_trials = params.task.validation_trials(eval_grid_n, eval_n_directions)
-    return TrainingContext(
-        model, TrainingTask(env, params, validation_trials), where_train, n_replicates
-    )
+def _equal(value: Any, default: Any) -> bool:
+    return not isinstance(value, jax.core.Tracer) and np.array_equal(value, default)

@@ -1,5 +1,6 @@
 """Training: it learns, it is what it says, and it stops when numbers fail."""
 
+import contextlib
 import dataclasses
 import gc
 import re
@@ -14,23 +15,25 @@ import optax
 import pytest
 
 from agents import (
+    ActivityCost,
     BPTTConfig,
     Checkpoints,
     GRUPolicy,
+    PolicyCost,
     TrainingError,
     train,
     train_replicates,
+    train_scan,
 )
-from agents.bptt import (
-    Problem,
-    cosine_schedule,
+from agents.bptt.algorithm import (
+    Rates,
     default_optimizer,
     init_state,
-    objective,
-    select_trainable,
+    make_setup,
     update,
-    update_many,
 )
+from agents.bptt.compilation import MAX_PROGRAMS, compile_for, compile_updates
+from agents.objective import make_objective, mean_loss
 from fbx_env import make
 
 SMALL = BPTTConfig(n_batches=12, batch_size=4, log_step=5)
@@ -46,6 +49,30 @@ def policy(key):
     return GRUPolicy(8, 2, 6, key=key)
 
 
+def break_third_step():
+    def update(updates, count, params=None):
+        scale = jnp.where(count == 2, jnp.inf, -0.01)
+        return jax.tree.map(lambda update: scale * update, updates), count + 1
+
+    return optax.GradientTransformation(lambda _: jnp.zeros((), jnp.int32), update)
+
+
+@contextlib.contextmanager
+def compilations():
+    """The time each of them takes, noted while the context lasts."""
+    noted = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            noted.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield noted
+    finally:
+        jax.monitoring.clear_event_listeners()
+
+
 def test_training_brings_the_loss_down_a_hundredfold(key):
     env, params = make(dt=0.1, max_steps_in_episode=30)
     config = BPTTConfig(n_batches=300, batch_size=16)
@@ -53,16 +80,14 @@ def test_training_brings_the_loss_down_a_hundredfold(key):
     assert history["validation_total"][-1] < history["validation_total"][0] / 100
 
 
-def test_a_scan_of_updates_is_the_updates_one_by_one(experiment, policy, key):
-    optimizer = default_optimizer(SMALL)
-    everything = select_trainable(policy, None)
-    problem = Problem(*experiment, 1e-5, everything)
-    state = start = init_state(policy, everything, optimizer, key)
+def test_chunks_of_updates_are_the_updates_one_by_one(experiment, policy, key):
+    setup = make_setup(policy, *experiment, SMALL, None, None)
+    state = start = init_state(policy, setup, key)
     totals = []
     for _ in range(3):
-        state, report = eqx.filter_jit(update)(state, problem, optimizer, 4)
+        state, report = eqx.filter_jit(update)(state, setup)
         totals.append(report["total"])
-    together, reports = eqx.filter_jit(update_many)(start, problem, optimizer, 4, 5, jnp.asarray(3))
+    together, reports = compile_updates(start, setup)(start, 3)
     np.testing.assert_allclose(reports["total"][:3], totals, rtol=1e-5)
     assert np.isnan(reports["total"][3:]).all()
     assert together.iteration == 3
@@ -72,18 +97,58 @@ def test_a_scan_of_updates_is_the_updates_one_by_one(experiment, policy, key):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+def test_the_pure_function_makes_the_updates_of_the_trainer(experiment, policy, key):
+    env, params = experiment
+    where = {"where_train": lambda policy: (policy.cell, policy.readout.weight)}
+    trained, history = train(policy, env, params, SMALL, key=key, write=None, **where)
+    pure, reports = eqx.filter_jit(train_scan)(policy, params, SMALL, key=key, **where)
+    for name in (*history.terms, "total"):
+        np.testing.assert_allclose(reports[name], history[f"training_{name}"], rtol=1e-5)
+    np.testing.assert_allclose(reports["gradient_norm"], history["gradient_norm"], rtol=1e-5)
+    for one, other in zip(jax.tree.leaves(pure), jax.tree.leaves(trained), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert not pure.readout.bias.any()
+
+
+def test_whole_trainings_are_mapped_over(experiment, policy, key):
+    """Over masses, keys and policies, each as it would be trained alone."""
+    _, params = experiment
+    masses, keys = jnp.array([0.5, 2.0]), jax.random.split(key, 2)
+
+    def train_for(mass, key):
+        own = params.replace(plant=params.plant.replace(mass=mass))
+        return train_scan(GRUPolicy(8, 2, 6, key=key), own, SMALL, key=key)
+
+    policies, reports = jax.jit(jax.vmap(train_for))(masses, keys)
+    assert reports["total"].shape == (2, SMALL.n_batches)
+    alone, report = jax.jit(train_for)(masses[1], keys[1])
+    np.testing.assert_allclose(reports["total"][1], report["total"], rtol=1e-4)
+    for one, other in zip(jax.tree.leaves(policies), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(one[1], other, rtol=1e-3, atol=1e-5)
+
+
+def test_the_pure_function_stops_at_a_fault(experiment, policy, key):
+    """An optimiser that breaks the weights in its third step."""
+    _, params = experiment
+    broken, reports = train_scan(policy, params, SMALL, key=key, optimizer=break_third_step())
+    sound, _ = train_scan(
+        policy, params, BPTTConfig(n_batches=2, batch_size=4), key=key, optimizer=optax.sgd(0.01)
+    )
+    assert np.isfinite(reports["total"]).tolist() == 3 * [True] + 9 * [False]
+    for one, other in zip(jax.tree.leaves(broken), jax.tree.leaves(sound), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
 def test_one_update_is_plain_gradient_descent_on_fresh_trials(experiment, policy, key):
     env, params = experiment
-    everything = select_trainable(policy, None)
-    problem = Problem(env, params, 1e-5, everything)
-    optimizer = optax.sgd(0.1)
-    start = init_state(policy, everything, optimizer, key)
-    after, report = update(start, problem, optimizer, 4)
+    setup = make_setup(policy, env, params, SMALL, None, optax.sgd(0.1))
+    start = init_state(policy, setup, key)
+    after, report = update(start, setup)
     keys = jax.random.split(jax.random.fold_in(key, 0))
     keys_trials, keys_noise = (jax.random.split(key, 4) for key in keys)
     trials = jax.vmap(params.task.sample)(keys_trials)
-    (total, terms), gradient = eqx.filter_value_and_grad(objective, has_aux=True)(
-        policy, problem, trials, keys_noise
+    (total, terms), gradient = eqx.filter_value_and_grad(mean_loss, has_aux=True)(
+        policy, setup.objective, trials, keys_noise
     )
     np.testing.assert_allclose(report["total"], total, rtol=1e-5)
     np.testing.assert_allclose(sum(terms.values()), total, rtol=1e-5)
@@ -95,7 +160,7 @@ def test_one_update_is_plain_gradient_descent_on_fresh_trials(experiment, policy
 
 def test_gradients_beyond_the_limit_count_as_if_at_it():
     """Adam, for vectors, forgets the scale of the first gradient at once, but not of the second."""
-    optimizer = default_optimizer(BPTTConfig(clip_norm=1.0))
+    optimizer = default_optimizer(Rates.of(BPTTConfig(clip_norm=1.0)))
 
     def second_step(first, second):
         weights = jnp.zeros(2)
@@ -110,10 +175,13 @@ def test_gradients_beyond_the_limit_count_as_if_at_it():
 
 def test_longer_trainings_take_smaller_steps_unless_told():
     for n_batches, rate in ((1, 0.01), (1500, 0.01), (3000, 0.005), (6000, 0.0025)):
-        assert cosine_schedule(BPTTConfig(n_batches=n_batches))(0) == pytest.approx(rate)
-    told = BPTTConfig(n_batches=3000, learning_rate=0.3)
-    assert cosine_schedule(told)(0) == pytest.approx(0.3)
-    assert cosine_schedule(told)(3000) == 0
+        schedule = Rates.of(BPTTConfig(n_batches=n_batches)).schedule
+        assert schedule(0) == pytest.approx(rate)
+        expected = optax.cosine_decay_schedule(rate, n_batches)(np.arange(n_batches + 3))
+        np.testing.assert_allclose(schedule(np.arange(n_batches + 3)), expected, rtol=1e-6)
+    given = Rates.of(BPTTConfig(n_batches=3000, learning_rate=0.3))
+    assert given.schedule(0) == pytest.approx(0.3)
+    assert given.schedule(3000) == 0
 
 
 def test_every_update_has_trials_of_its_own(experiment, policy, key):
@@ -127,15 +195,15 @@ def test_computing_steps_anew_changes_no_loss_and_stores_less(policy, key):
     keys = jax.random.split(key, 4)
     trials = jax.vmap(params.task.sample)(keys)
 
-    def mean_loss(problem, policy):
-        return objective(policy, problem, trials, keys)[0]
+    def total_loss(objective, policy):
+        return mean_loss(policy, objective, trials, keys)[0]
 
     losses, memory = [], []
     for rematerialise in (False, True):
         chosen = dataclasses.replace(config, rematerialise=rematerialise)
         losses.append(train(policy, env, params, chosen, key=key, write=None)[1]["training_total"])
-        problem = Problem(env, params, 1e-5, None, rematerialise)
-        gradient = jax.jit(jax.grad(partial(mean_loss, problem)))
+        objective = make_objective(env, params, rematerialise=rematerialise)
+        gradient = jax.jit(jax.grad(partial(total_loss, objective)))
         compiled = gradient.lower(policy).compile()
         memory.append(compiled.memory_analysis().temp_size_in_bytes)
     np.testing.assert_allclose(*losses, rtol=1e-5)
@@ -182,22 +250,39 @@ def test_printed_lines(experiment, policy, key):
 
 
 def test_nothing_is_compiled_after_training_has_begun(experiment, policy, key):
-    compiled = []
-
-    def listen(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(duration)
-
     counts = []
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        config = BPTTConfig(n_batches=33, batch_size=4, log_step=8)
-        train(policy, *experiment, config, key=key, write=lambda _: counts.append(len(compiled)))
-    finally:
-        jax.monitoring.clear_event_listeners()
+    config = BPTTConfig(n_batches=33, batch_size=4, log_step=8)
+    with compilations() as noted:
+        train(
+            *(policy, *experiment, config),
+            key=key,
+            optimizer=optax.sgd(1e-3),
+            write=lambda _: counts.append(len(noted)),
+        )
     # The lines: two on compilation, iterations 0, 8, 16, 24 and 32, the closing one.
     assert counts[0] > 0
     assert len(set(counts[3:])) == 1
+
+
+def test_trainings_of_equal_structure_share_what_is_compiled(experiment, policy, key):
+    env, params = experiment
+    optimizer = optax.sgd(1e-3)
+
+    def n_compiled(params=params, key=key, optimizer=None, **settings):
+        config = BPTTConfig(**{"n_batches": 2, "batch_size": 4} | settings)
+        with compilations() as noted:
+            train(policy, env, params, config, key=key, optimizer=optimizer, write=None)
+        return len(noted)
+
+    n_compiled()
+    heavier = params.replace(plant=params.plant.replace(mass=2.0))
+    settings = {"n_batches": 7, "learning_rate": 0.1, "clip_norm": 3.0, "log_step": 3}
+    settings["policy_costs"] = (ActivityCost(weight=1e-3),)
+    assert n_compiled(heavier, jax.random.key(8), **settings) == 0
+    assert n_compiled(optimizer=optimizer) > 0
+    assert n_compiled(optimizer=optimizer, n_batches=3) == 0
+    assert n_compiled(optimizer=optax.sgd(1e-3)) > 0
+    assert n_compiled(params.replace(motor=params.motor.replace(delay=1))) > 0
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_policy(policy, key):
@@ -216,21 +301,13 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_policy(policy, k
 def test_the_last_good_policy_is_the_one_before_the_fault(experiment, policy, key):
     """An optimiser that breaks the weights in its third step."""
     env, params = experiment
-
-    def break_third(updates, count, params=None):
-        scale = jnp.where(count == 2, jnp.inf, -0.01)
-        return jax.tree.map(lambda update: scale * update, updates), count + 1
-
-    broken = optax.GradientTransformation(lambda _: jnp.zeros((), jnp.int32), break_third)
     with pytest.raises(TrainingError, match="stopped at iteration 3:") as error:
-        train(policy, env, params, SMALL, key=key, optimizer=broken, write=None)
+        train(policy, env, params, SMALL, key=key, optimizer=break_third_step(), write=None)
     assert len(error.value.history) == 3
-    sound = optax.sgd(0.01)
-    everything = select_trainable(policy, None)
-    expected = init_state(policy, everything, sound, jax.random.split(key)[0])
-    problem = Problem(env, params, 1e-5, everything)
+    setup = make_setup(policy, env, params, SMALL, None, optax.sgd(0.01))
+    expected = init_state(policy, setup, jax.random.split(key)[0])
     for _ in range(2):
-        expected, _ = update(expected, problem, sound, SMALL.batch_size)
+        expected, _ = update(expected, setup)
     kept = error.value.policy
     for one, other in zip(jax.tree.leaves(kept), jax.tree.leaves(expected.policy), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
@@ -256,13 +333,46 @@ def test_a_fault_in_one_replicate_is_named(experiment, key):
         ("batch_size", -1, "batch_size must be at least 1, got -1"),
         ("learning_rate", 0.0, "learning_rate must be finite and greater than 0, got 0.0"),
         ("clip_norm", float("nan"), "clip_norm must be finite and greater than 0, got nan"),
-        ("hidden_weight", -1.0, "hidden_weight must be finite and at least 0, got -1.0"),
         ("log_step", 0, "log_step must be at least 1, got 0"),
     ],
 )
 def test_config_refuses_nonsense(field, value, message):
     with pytest.raises(ValueError, match=message):
         BPTTConfig(**{field: value})
+
+
+class Position(PolicyCost):
+    name = "position"
+
+    def cost(self, policy, trajectory):
+        return jnp.zeros(2)
+
+
+class Total(Position):
+    name = "total"
+
+
+class Vector(Position):
+    name = "vector"
+
+
+def test_policy_costs_that_cannot_be_are_refused(experiment, policy, key):
+    with pytest.raises(TypeError, match="policy_costs must be a tuple of PolicyCost, got 1e-05"):
+        BPTTConfig(policy_costs=1e-5)
+    with pytest.raises(TypeError, match="policy_costs must be a PolicyCost, got 'hidden'"):
+        BPTTConfig(policy_costs=("hidden",))
+    with pytest.raises(ValueError, match="policy_costs must have another name, got hidden, hidden"):
+        BPTTConfig(policy_costs=(ActivityCost(), ActivityCost()))
+    with pytest.raises(ValueError, match="weight must be finite and at least 0, got -1"):
+        ActivityCost(weight=-1.0)
+    with pytest.raises(ValueError, match="cannot be named 'total'"):
+        Total()
+    for cost, message in (
+        (Position(), "policy_costs must not have the name of a loss term, got position"),
+        (Vector(), "policy cost 'vector' must be one number, got shape (2,)"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            train_scan(policy, experiment[1], BPTTConfig(policy_costs=(cost,)), key=key)
 
 
 def test_numbers_of_numpy_and_jax_will_do(experiment, policy, key, tmp_path):
@@ -289,15 +399,62 @@ def test_a_validation_loss_that_is_not_finite_stops_training_too(experiment, pol
     assert eqx.tree_equal(e.value.policy, policy)
 
 
-def test_what_was_compiled_is_forgotten_after_training(experiment, policy, key):
+def test_only_the_last_programs_are_kept(experiment, policy, key):
     """Otherwise a process that trains a thousand models runs out of memory."""
     optimizer = optax.sgd(0.1)
     update_function = weakref.ref(optimizer.update)
     config = BPTTConfig(n_batches=1, batch_size=1)
     train(policy, *experiment, config, key=key, optimizer=optimizer, write=None)
     del optimizer
+    for size in range(MAX_PROGRAMS):
+        compile_for(jnp.sum, jnp.zeros(size))
     gc.collect()
     assert update_function() is None
+
+
+def test_what_cannot_be_compared_is_compiled_all_the_same():
+    scaled = compile_for(lambda scale, x: scale * x, np.full(2, 3.0), jnp.ones(2))
+    np.testing.assert_array_equal(scaled(None, jnp.ones(2)), [3, 3])
+
+
+class ReadoutCost(PolicyCost):
+    """Squared weights of the readout."""
+
+    name = "readout"
+
+    def cost(self, policy, trajectory):
+        return jnp.sum(jnp.square(policy.readout.weight))
+
+
+def test_costs_of_the_policy_are_part_of_the_loss(experiment, policy, key):
+    costs = (ActivityCost(weight=0.0), ReadoutCost(weight=1e6))
+    config = dataclasses.replace(SMALL, policy_costs=costs)
+    trained, history = train(policy, *experiment, config, key=key, write=None)
+    assert history.terms == ("position", "final_velocity", "command", "hidden", "readout")
+    expected = 1e6 * np.square(policy.readout.weight).sum()
+    np.testing.assert_allclose(history["training_readout"][0], expected, rtol=1e-5)
+    assert not history["training_hidden"].any()
+    parts = sum(history[f"training_{term}"] for term in history.terms)
+    np.testing.assert_allclose(parts, history["training_total"], rtol=1e-5)
+    assert history["validation_readout"][-1] < history["validation_readout"][0]
+    assert jnp.abs(trained.readout.weight).sum() < jnp.abs(policy.readout.weight).sum()
+
+
+def test_optimizers_get_the_arguments_they_take(experiment, policy, key):
+    def losses(optimizer):
+        _, history = train(policy, *experiment, SMALL, key=key, optimizer=optimizer, write=None)
+        return history["training_total"]
+
+    sgd = optax.sgd(1e-3)
+    accumulating = losses(optax.MultiSteps(sgd, every_k_schedule=4))
+    assert np.isfinite(accumulating).all()
+    for opaque_mode in (False, True):
+        adversary = optax.chain(optax.contrib.normalize(), optax.sgd(1e-3))
+        sam = optax.contrib.sam(sgd, adversary, opaque_mode=opaque_mode)
+        assert np.isfinite(losses(sam)).all()
+    assert np.isfinite(losses(optax.polyak_sgd())).all()
+    plateau = optax.chain(sgd, optax.contrib.reduce_on_plateau())
+    assert np.isfinite(losses(plateau)).all()
 
 
 def test_the_learning_rate_of_another_optimizer_is_unknown(experiment, policy, key):

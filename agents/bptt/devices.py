@@ -1,6 +1,6 @@
-"""Sharing out a training over devices, of this process and of others, by a JAX mesh.
+"""Sharding a training over devices, of this process and of others, by a JAX mesh.
 
-A mesh has two axes: one over which replicates are shared out, one over which the trials of a batch
+A mesh has two axes: one over which replicates are sharded, one over which the trials of a batch
 are. Every device makes the same update from its own trials and the mean of all gradients.
 """
 
@@ -25,13 +25,13 @@ from fbx_env import checks
 REPLICATES, TRIALS = "replicates", "trials"
 
 WHOLE = PartitionSpec()
-"""Of what every device has all of."""
+"""The partition of what every device has all of."""
 
 
 def make_mesh(devices: Sequence[jax.Device], n_replicates: int, batch_size: int) -> Mesh:
-    """Arrange devices so that as many axes as can be shared out evenly are.
+    """Arrange devices in a mesh that shards replicates and trials evenly.
 
-    Replicates are shared out first, as they need nothing of each other.
+    Replicates are sharded first, as they need nothing of each other.
 
     Args:
         devices: on which to train.
@@ -39,7 +39,7 @@ def make_mesh(devices: Sequence[jax.Device], n_replicates: int, batch_size: int)
         batch_size: trials in each update.
 
     Raises:
-        TypeError, ValueError: if the devices are no devices, or cannot share the work evenly.
+        TypeError, ValueError: if the devices are no devices, or cannot be given equal shares.
     """
     got, devices = devices, list(devices) if isinstance(devices, Iterable) else []
     if not devices or not all(isinstance(device, jax.Device) for device in devices):
@@ -57,27 +57,29 @@ def make_mesh(devices: Sequence[jax.Device], n_replicates: int, batch_size: int)
     return Mesh(grid, (REPLICATES, TRIALS))
 
 
-def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """The same pytree with all of every array on every device of the mesh."""
+def replicated(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Return the pytree with all of every array on every device of the mesh."""
     if mesh is None:
         return tree
     everywhere = NamedSharding(mesh, WHOLE)
     return jax.tree.map(
-        lambda leaf: _copied(leaf, everywhere) if isinstance(leaf, jax.Array) else leaf, tree
+        lambda leaf: _replicated_array(leaf, everywhere) if isinstance(leaf, jax.Array) else leaf,
+        tree,
     )
 
 
-def _copied(array: Array, everywhere: NamedSharding) -> Array:
-    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
-        data = _copied(jax.random.key_data(array), everywhere)
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+def _replicated_array(array: Array, everywhere: NamedSharding) -> Array:
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        data = _replicated_array(jax.random.key_data(array), everywhere)
+        keys: Array = jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+        return keys
     # ``jax.device_put`` does not know the devices of other processes.
     values = np.asarray(array)
     return jax.make_array_from_callback(values.shape, everywhere, lambda index: values[index])
 
 
-def unplace(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """The same pytree with arrays that are on this process's first device of the mesh."""
+def on_first_device(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Return the pytree with what is on this process's first device of the mesh."""
     if mesh is None:
         return tree
     return jax.tree.map(
@@ -85,15 +87,15 @@ def unplace(tree: PyTree, mesh: Mesh | None) -> PyTree:
     )
 
 
-def share_out(
+def sharded(
     function: Callable[..., Any], mesh: Mesh | None, in_specs: Any, out_specs: Any
 ) -> Callable[..., Any]:
-    """Run a function on every device of a mesh, on its part of the arguments.
+    """Return a function that runs on every device of a mesh, on its part of the arguments.
 
     Args:
         function: of pytrees of arrays. It may use the other functions of this module.
-        mesh: over which to share out; if ``None``, the function itself is returned.
-        in_specs, out_specs: how arguments and results are cut, as of ``jax.shard_map``.
+        mesh: of the devices; if ``None``, the function itself is returned.
+        in_specs, out_specs: how arguments and results are partitioned, as of ``jax.shard_map``.
 
     Returns:
         A function of whole arguments, with whole results on every device.
@@ -112,7 +114,7 @@ def share_out(
 
 
 def own_trials(batch: PyTree, mesh: Mesh | None) -> PyTree:
-    """Of arrays with a leading axis over the trials of a batch, the part of this device."""
+    """Return this device's part of arrays with a leading axis over the trials of a batch."""
     if mesh is None:
         return batch
     index, n_parts = jax.lax.axis_index(TRIALS), mesh.shape[TRIALS]
@@ -120,12 +122,12 @@ def own_trials(batch: PyTree, mesh: Mesh | None) -> PyTree:
 
 
 def mean_over_trials(means: PyTree, mesh: Mesh | None) -> PyTree:
-    """The means over all trials, from those over the trials of each device."""
+    """Return the means over all trials, from those over the trials of each device."""
     return means if mesh is None else jax.lax.pmean(means, TRIALS)
 
 
 def with_mean_gradient(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """The same pytree, with respect to which a gradient is the mean of those of all devices.
+    """Return the pytree, with respect to which a gradient is the mean of those of all devices.
 
     A loss that is a mean over all trials has on each device the gradient of its own trials. A line
     search differentiates the loss itself, and must do the same steps on every device.
@@ -144,23 +146,23 @@ _with_mean_gradient.defvjp(
 
 
 def any_replicate(condition: Bool[Array, "..."], mesh: Mesh | None) -> Bool[Array, ""]:
-    """Whether a condition holds for any replicate, of any device."""
+    """Return whether a condition holds for any replicate, of any device."""
     here = jnp.any(condition)
     return here if mesh is None else jax.lax.pmax(here.astype(jnp.int32), REPLICATES) > 0
 
 
 def spans_processes(mesh: Mesh | None) -> bool:
-    """Whether devices of several processes share the work."""
+    """Return whether the mesh has devices of several processes."""
     return mesh is not None and bool(mesh.is_multi_process)
 
 
 def is_first_process(mesh: Mesh | None) -> bool:
-    """Whether this process is the one that speaks and writes for all that share the work."""
+    """Return whether this process is the one that reports and writes for all of the mesh."""
     return not spans_processes(mesh) or jax.process_index() == 0
 
 
-def told_by_first_process(content: bytes) -> bytes:
-    """The bytes of the first process, in all processes; every process must call this."""
+def broadcast_from_first(content: bytes) -> bytes:
+    """Return the bytes of the first process, in all processes; every process must call this."""
     length = int(multihost_utils.broadcast_one_to_all(np.array(len(content))))
     message = np.zeros(length, np.uint8)
     if jax.process_index() == 0:
@@ -169,20 +171,17 @@ def told_by_first_process(content: bytes) -> bytes:
 
 
 def all_processes(condition: bool) -> bool:
-    """Whether a condition holds in all processes; every process must call this."""
+    """Return whether a condition holds in all processes; every process must call this."""
     return bool(np.all(multihost_utils.process_allgather(np.array(condition))))
 
 
-def agree(mesh: Mesh | None, number: int, signal: int | None) -> tuple[int, int | None]:
-    """Make all processes that share a mesh do the same.
+def synchronise(mesh: Mesh | None, number: int, signal: int | None) -> tuple[int, int | None]:
+    """Return the same number and signal in all processes of a mesh.
 
     Args:
-        mesh: that is shared.
-        number: what this process would do; that of the first process counts.
-        signal: that this process has received, if any; it counts for all.
-
-    Returns:
-        What counts.
+        mesh: of the processes.
+        number: of this process; that of the first one is returned.
+        signal: that this process has received, if any; one that any has received is returned.
     """
     if not spans_processes(mesh):
         return number, signal
@@ -199,8 +198,8 @@ class Computers:
     """
 
     devices: int = 1
-    """Devices of this process over which the trials of each batch, or the replicates, are shared
-    out. On a CPU these are cores, and pay for batches of a hundred trials or more."""
+    """Devices of this process over which the trials of each batch, or the replicates, are
+    sharded. On a CPU these are cores, and pay for batches of a hundred trials or more."""
     coordinator: str | None = None
     """If several processes train together: where all of them reach the first one, as host:port; or
     auto, where a scheduler such as Slurm or Open MPI tells. Start the same command for each."""

@@ -1,31 +1,87 @@
-"""Finding the operation that gave a number which is not finite."""
+"""Numbers that are not finite: which they are, and which operation gave the first of them."""
 
 from __future__ import annotations
 
 import linecache
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
+from jaxtyping import Bool
 
-LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "flax", "numpy", "contextlib")
+from agents.storage.history import History
+
+LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "flax", "numpy", "contextlib", "jaxtyping")
 """An operation is looked for in the code that calls these."""
 
+Rows = Mapping[str, np.ndarray]
+"""Reports of updates by name; for replicates, with a second axis."""
 
-def first_failure(function: Callable[..., Any], *arguments: Any, **options: Any) -> str:
-    """Repeat a computation operation by operation, and say which was the first to fail.
+
+class TrainingError(ArithmeticError):
+    """Training met a loss or gradient that is not finite.
+
+    With ``jax.config.update("jax_debug_nans", True)``, the message also says which operation was
+    the first to give such a number, and where.
+
+    Attributes:
+        policy: the last one whose loss and gradient were finite; the initial one if none was. For
+            replicates, of each its last one.
+        history: up to the fault.
+    """
+
+    def __init__(self, message: str, policy: Any, history: History) -> None:
+        super().__init__(message)
+        self.policy = policy
+        self.history = history
+
+
+def until_fault(rows: Rows) -> dict[str, np.ndarray]:
+    """Return the rows before the first whose loss or gradient is not finite."""
+    finite = _is_finite(rows)
+    n_finite = int(np.argmin(finite.reshape(len(finite), -1).all(-1)))
+    return {name: values[:n_finite] for name, values in rows.items()}
+
+
+def describe_fault(rows: Rows, n_before: int, kind: str = "") -> str:
+    """Return a sentence on the first loss or gradient that is not finite.
+
+    Args:
+        rows: of losses by term and in ``total``, and perhaps ``gradient_norm``.
+        n_before: updates before the first row.
+        kind: of the losses, as a word before their name.
+    """
+    index = len(until_fault(rows)["total"])
+    at_fault = {name: values[index] for name, values in rows.items() if name != "learning_rate"}
+    whose = ""
+    if at_fault["total"].ndim:
+        replicate = int(np.argmin(_is_finite(at_fault)))
+        at_fault = {name: values[replicate] for name, values in at_fault.items()}
+        whose = f" of replicate {replicate}"
+    faulty = [name for name, value in at_fault.items() if not np.isfinite(value)]
+    causes = [name for name in faulty if name not in ("total", "gradient_norm")]
+    found = f"loss term {', '.join(causes)}" if causes else ", ".join(faulty).replace("_", " ")
+    return (
+        f"training stopped at iteration {n_before + index}: the {kind}{found}{whose} is not "
+        "finite; the last policy for which everything was finite is kept"
+    )
+
+
+def first_failure(function: Callable[..., Any], *arguments: Any) -> str:
+    """Repeat a computation operation by operation, and report the first that failed.
 
     Args:
         function: the computation, derivatives included; it is slow, as nothing is compiled.
-        *arguments, **options: what it is called with.
+        *arguments: of the function.
 
     Returns:
         A sentence with the operation, the file, the line and its text.
     """
     try:
         with jax.disable_jit(), jax.debug_nans(True), jax.debug_infs(True):
-            function(*arguments, **options)
+            function(*arguments)
     except FloatingPointError as error:
         calls = [
             (frame.f_code.co_filename, line)
@@ -34,6 +90,11 @@ def first_failure(function: Callable[..., Any], *arguments: Any, **options: Any)
         ]
         file, line = calls[-1]
         text = linecache.getline(file, line).strip()
-        what = str(error).splitlines()[0].rstrip(".")
-        return f"repeated operation by operation: {what}, in {file}, line {line}: {text}"
+        reason = str(error).splitlines()[0].rstrip(".")
+        return f"repeated operation by operation: {reason}, in {file}, line {line}: {text}"
     return "repeated operation by operation, every number is finite: the fault is one of rounding"
+
+
+def _is_finite(rows: Rows) -> Bool[np.ndarray, "*updates_and_replicates"]:
+    """Whether the losses and gradients of each update, and of each replicate, are finite."""
+    return np.isfinite(rows["total"]) & np.isfinite(rows.get("gradient_norm", 0.0))

@@ -56,4 +56,5 @@ class CustomCellPolicy(ActivityCarryPolicy):
     def update(
         self, inputs: Float[Array, " input"], carry: Float[Array, " hidden"]
     ) -> Float[Array, " hidden"]:
-        return self.cell(inputs, carry)
+        after: Float[Array, " hidden"] = self.cell(inputs, carry)
+        return after

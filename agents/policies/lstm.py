@@ -38,7 +38,8 @@ class LSTMPolicy(NetworkPolicy):
         inputs: Float[Array, " input"],
         carry: tuple[Float[Array, " hidden"], Float[Array, " hidden"]],
     ) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
-        return self.cell(inputs, carry)
+        after: tuple[Float[Array, " hidden"], Float[Array, " hidden"]] = self.cell(inputs, carry)
+        return after
 
     def initial_carry(self) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
         return jnp.zeros(self.readout.in_features), jnp.zeros(self.readout.in_features)

@@ -59,4 +59,5 @@ def make_policy(
     if not isinstance(hidden_type, str):
         raise TypeError(f"hidden_type must be a name or make a cell, got {hidden_type!r}")
     make: Any = POLICIES[checks.known("hidden_type", hidden_type, POLICIES)]
-    return make(*sizes, key=key, **options)
+    policy: NetworkPolicy = make(*sizes, key=key, **options)
+    return policy
