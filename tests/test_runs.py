@@ -1,260 +1,100 @@
-"""Runs that are stopped, resumed, replaced, or met by another process."""
+"""The folder of a run, and what is written into it for people and programs."""
 
-import contextlib
-import errno
 import importlib.metadata
 import json
 import os
 import platform
-import shutil
-import signal
 
-import numpy as np
+import jax
 import pytest
 
-import agents.__main__ as command_line
-from agents import History, load_model
-from agents.storage.files import locked
-from agents.storage.runs import versions
-
-TINY = ["--n-batches", "6", "--batch-size", "1", "--log-step", "3", "--hidden-size", "3"]
-TINY += ["--n-steps", "4", "--n-replicates", "2"]
-
-
-def run(*arguments):
-    """The exit status of a command."""
-    try:
-        command_line.main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        return stop.code
-    return 0
+from agents.storage.files import LOCK, TRAINING_LOCK
+from agents.storage.runs import (
+    key_from,
+    prepare_folder,
+    read_json,
+    summary,
+    versions,
+    write_json,
+)
 
 
 def names(folder):
-    return {path.name for path in folder.iterdir()}
-
-
-def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-FINISHED = {"config.json", "history.csv", "metrics.json", "model.json", "model.npz"}
-FINISHED |= {"loss_history.png", "reaches.png"}
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run that was never stopped."""
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    assert run("train", *TINY, "--out", folder) == 0
-    return folder
-
-
-@contextlib.contextmanager
-def interrupted_in(label, number):
-    """Send this process a signal when training says so."""
-    original = command_line.train_replicates
-
-    def train(*arguments, **options):
-        def write(text):
-            if text.startswith(label):
-                os.kill(os.getpid(), number)
-
-        return original(*arguments, **options, write=write)
-
-    command_line.train_replicates = train
-    try:
-        yield
-    finally:
-        command_line.train_replicates = original
-
-
-def test_an_interrupted_run_goes_on_to_the_same_end(whole, tmp_path, capsys):
-    folder = tmp_path / "a run"
-    with interrupted_in("Training iteration 3", signal.SIGTERM):
-        assert run("train", *TINY, "--out", folder) == 128 + signal.SIGTERM
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert message.startswith("stopped: the state after 4 updates is in ")
-    assert message.endswith(f"; go on with: python -m agents train --resume '{folder}'")
-    assert names(folder) == {"config.json", "000000004.checkpoint"}
-    assert run("evaluate", folder) == 2
-    assert "is not a run: it holds no model.json and model.npz" in capsys.readouterr().err
-    assert run("train", *TINY, "--out", folder) == 2
-    assert "is not empty; go on with its run by --resume" in capsys.readouterr().err
-
-    assert run("train", "--resume", folder) == 0
-    assert names(folder) == FINISHED
-    assert (folder / "model.npz").read_bytes() == (whole / "model.npz").read_bytes()
-    assert (folder / "model.json").read_bytes() == (whole / "model.json").read_bytes()
-    one, other = (json.loads((each / "metrics.json").read_text()) for each in (whole, folder))
-    for metrics in (one, other):
-        for name in ("compile_seconds", "train_seconds", "wall_clock_seconds"):
-            assert metrics.pop(name) > 0
-    assert one == other
-    one, other = (History.load(each / "history.csv").columns for each in (whole, folder))
-    for name in one.keys() - {"seconds"}:
-        np.testing.assert_array_equal(one[name], other[name])
-
-    capsys.readouterr()
-    assert run("train", "--resume", folder) == 0
-    assert f"The run in {folder} is finished; there is nothing to" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "command", [["train", *TINY, "--overwrite", "--out"], ["train", "--resume"], ["evaluate"]]
-)
-def test_a_second_process_is_refused(command, whole, capsys):
-    before = content(whole)
-    with locked(whole):
-        assert run(*command, whole) == 2
-    assert f"is at work in {whole}; wait until it has ended" in capsys.readouterr().err
-    assert content(whole) == before
-
-
-def test_what_cannot_be_resumed_is_told(whole, tmp_path, capsys):
-    assert run("train", "--resume", tmp_path / "nowhere") == 2
-    assert "nowhere is not a run: config.json cannot be read" in capsys.readouterr().err
-    assert run("train", "--resume", whole, "--seed", 3, "--n-batches", 9) == 2
-    assert (
-        "keeps its own settings; leave out what you gave beside --resume (--n-batches, --seed)"
-        in capsys.readouterr().err
-    )
-    (tmp_path / "config.json").write_bytes((whole / "config.json").read_bytes())
-    (tmp_path / "000000003.checkpoint").write_bytes(b"nonsense")
-    assert run("train", "--resume", tmp_path) == 2
-    assert "no checkpoint in" in capsys.readouterr().err
-    assert names(tmp_path) == {"config.json", "000000003.checkpoint"}
-
-
-def test_a_full_disk_is_told_and_costs_nothing(whole, tmp_path, capsys, monkeypatch):
-    """The disk is full when the trained model is to be written."""
-    with monkeypatch.context() as patch:
-
-        def full(*_, **__):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        patch.setattr("agents.storage.models.write_whole", full)
-        assert run("train", *TINY, "--out", tmp_path / "run") == 2
-    message = capsys.readouterr().err
-    assert "error: [Errno 28] No space left on device" in message
-    assert f"when that is mended, go on with: python -m agents train --resume {tmp_path}" in message
-    assert not any(name.startswith(".") for name in names(tmp_path / "run"))
-    assert run("train", "--resume", tmp_path / "run") == 0
-    assert names(tmp_path / "run") == FINISHED
-    assert (tmp_path / "run/model.npz").read_bytes() == (whole / "model.npz").read_bytes()
-
-
-@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES, errno.ENOLCK])
-def test_a_folder_that_cannot_be_written_is_told(error, whole, tmp_path, capsys, monkeypatch):
-    """A folder for reading only, of somebody else, or on a disk that knows no locks."""
-
-    def refuse(path, *_):
-        raise OSError(error, os.strerror(error), str(path))
-
-    before = content(whole)
-    monkeypatch.setattr("agents.storage.files.os.open", refuse)
-    for command in (["train", *TINY, "--out", tmp_path / "run"], ["evaluate", whole]):
-        assert run(*command) == 2
-        message = capsys.readouterr().err
-        assert message.startswith(f"error: [Errno {error}] {os.strerror(error)}: ")
-        assert len(message.splitlines()) == 1
-    assert content(whole) == before
-    assert not names(tmp_path / "run")
-
-
-def test_a_folder_that_cannot_be_made_is_told(tmp_path, capsys):
-    (tmp_path / "file").write_text("mine")
-    assert run("train", *TINY, "--out", tmp_path / "file" / "run") == 2
-    assert "error: [Errno 20] Not a directory" in capsys.readouterr().err
-
-
-def test_a_run_that_explodes_is_told_at_every_command(tmp_path, capsys):
-    folder = tmp_path / "run"
-    assert run("train", *TINY, "--dt", "1e30", "--out", folder) == 1
-    assert "at iteration 0: the loss term position, final_velocity" in capsys.readouterr().err
-    assert names(folder) == {"config.json", "history.csv", "model.json", "model.npz", "reaches.png"}
-    assert run("plot", folder) == 2
-    message = capsys.readouterr().err
-    assert message == f"error: the model in {folder} cannot be drawn: its trials are not finite\n"
-    assert run("train", "--resume", folder) == 1
-
-
-def test_what_the_memory_cannot_hold_is_told_and_writes_nothing(tmp_path, capsys):
-    huge = ["--hidden-size", "10000000", "--out", tmp_path / "run"]
-    assert run("train", *TINY[:-2], *huge) == 2
-    assert "error: this is too much for the machine: " in capsys.readouterr().err
-    assert not names(tmp_path)
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_versions_of_what_is_not_installed_are_said_to_be_missing(monkeypatch):
     def none(package):
         raise importlib.metadata.PackageNotFoundError(package)
 
+    assert versions()["jax"] == jax.__version__
     monkeypatch.setattr(importlib.metadata, "version", none)
     assert versions()["fbx-env"] == "not installed"
     assert versions()["python"] == platform.python_version()
 
 
-def test_a_configuration_that_cannot_be_read_is_told(whole, tmp_path, capsys):
-    folder = shutil.copytree(whole, tmp_path / "run")
-    for wrong in (b"{", b"[]", b'{"experiment": 3}', b"\xff"):
-        (folder / "config.json").write_bytes(wrong)
-        for command in (["evaluate"], ["plot"], ["train", "--resume"]):
-            assert run(*command, folder) == 2
-            message = capsys.readouterr().err
-            assert f"{folder} is not a run: config.json cannot be read" in message
-            assert len(message.splitlines()) == 1
+def test_json_comes_back_without_numbers_that_are_not_finite(tmp_path):
+    path = tmp_path / "metrics.json"
+    write_json(path, {"Δv": [1.5, float("nan")], "inner": {"a": (float("inf"), None)}})
+    assert read_json(path) == {"Δv": [1.5, None], "inner": {"a": [None, None]}}
+    assert json.loads(path.read_bytes()) == read_json(path)
 
 
-@pytest.mark.parametrize("where", ["agents.__main__.judge", "agents.__main__.train_replicates"])
-def test_ctrl_c_in_the_middle_of_something_is_no_traceback(where, tmp_path, capsys, monkeypatch):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        patch.setattr(where, interrupted)
-        assert run("train", *TINY, "--out", folder) == 128 + signal.SIGINT
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert message.startswith("stopped: in the middle of its work; go on with: python -m agents ")
-    assert "metrics.json" not in names(folder)
-    assert run("train", "--resume", folder) == 0
-    capsys.readouterr()
-    with monkeypatch.context() as patch:
-        patch.setattr("agents.__main__.judge", interrupted)
-        assert run("evaluate", folder) == 128 + signal.SIGINT
-    assert capsys.readouterr().err == "stopped\n"
-    assert names(folder) == FINISHED
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000, b"[" * 200 + b"]" * 200, b""])
+def test_json_that_cannot_be_read_is_refused(content, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="."):
+        read_json(path)
 
 
-def test_a_run_that_is_half_replaced_is_not_a_run(whole, tmp_path, capsys, monkeypatch):
-    """Killed while the old files are being removed."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    for name, old in content(whole).items():
-        (folder / name).write_bytes(old)
-    (folder / "notes.txt").write_text("mine")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(OSError, match="is not a regular file"):
+        read_json(tmp_path / "config.json")
 
-    class Killed(BaseException):
-        pass
 
-    for n_removed in range(3):
-        allowed = iter(range(n_removed))
+def test_a_new_folder_is_made_and_one_that_is_left_behind_is_cleared(tmp_path):
+    prepare_folder(tmp_path / "a" / "run", False, [])
+    for name in (LOCK, TRAINING_LOCK, ".partial-x-history.csv"):
+        (tmp_path / name).write_text("of a process that was killed")
+    (tmp_path / "a" / "run").rmdir()
+    (tmp_path / "a").rmdir()
+    prepare_folder(tmp_path, False, [])
+    assert names(tmp_path) == [LOCK, TRAINING_LOCK]
 
-        def unlink(path, missing_ok=False, allowed=allowed):
-            if path.name in FINISHED and next(allowed, None) is None:
-                raise Killed
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
 
-        with monkeypatch.context() as patch:
-            patch.setattr("pathlib.Path.unlink", unlink)
-            with pytest.raises(Killed):
-                command_line.main(["train", *TINY, "--overwrite", "--out", str(folder)])
-        capsys.readouterr()
-        status = run("evaluate", folder)
-        assert status == (0 if n_removed == 0 else 2)
-        assert run("train", "--resume", folder) == (0 if n_removed == 0 else 2)
-    assert run("train", *TINY, "--overwrite", "--out", folder) == 0
-    assert {*names(folder)} == FINISHED | {"notes.txt"}
-    assert load_model(folder)
+def test_a_run_is_only_replaced_if_that_is_asked_for(tmp_path):
+    for name in ("config.json", "notes.txt"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match=r"is not empty; .*--resume, .*--out, or --overwrite"):
+        prepare_folder(tmp_path, False, ["config.json"])
+    (tmp_path / "metrics.json").write_text("mine")
+    with pytest.raises(ValueError, match="is not empty; give another --out, or --overwrite"):
+        prepare_folder(tmp_path, False, ["config.json"])
+    prepare_folder(tmp_path, True, ["config.json", "metrics.json", "policy.model"])
+    assert names(tmp_path) == ["notes.txt"]
+
+
+def test_seeds_fit_into_32_bits():
+    assert key_from(2**32 - 1) == jax.random.key(2**32 - 1)
+    for seed in (-1, 2**32):
+        with pytest.raises(ValueError, match=f"seed must be at .* got {seed}"):
+            key_from(seed)
+
+
+METRICS = {"losses": {"final_velocity": 1e-3, "total": 2e-3}, "endpoint_error": 0.002}
+METRICS |= {"peak_speed": 0.5}
+
+
+def test_the_summary_names_the_optimum_or_says_why_there_is_none():
+    text = summary(METRICS | {"optimum": {"total": 1e-3}, "ratio_to_optimum": 2.0})
+    assert "final velocity     1.000e-03" in text
+    assert "2.000e-03   1.000e-03" in text
+    assert "2.000 times the optimum" in text
+    assert "Endpoint error 2.00 mm" in text
+    assert "No exact optimum: too noisy" in summary(METRICS | {"no_optimum": "too noisy"})
+    replicates = [{"losses": {"total": total}} for total in (1e-3, 3e-3)]
+    text = summary(METRICS | {"no_optimum": "too noisy", "replicates": replicates})
+    assert "Means of 2 replicates" in text
+    assert "Total of each: 1.000e-03, 3.000e-03" in text

@@ -197,13 +197,19 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def named_arrays(tree: PyTree) -> dict[str, Any]:
-    """The arrays of a pytree, of JAX and of NumPy, by their paths in it."""
-    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(tree, _is_array))
-    named = {name_of(path): leaf for path, leaf in leaves}
+    """The arrays of a pytree, of JAX and of NumPy, by their paths in it.
+
+    Those of a dict come in its order, and not in the order of its names.
+    """
+    parts = [{name: part} for name, part in tree.items()] if isinstance(tree, dict) else [tree]
+    leaves = [
+        (name_of(path), leaf)
+        for part in parts
+        for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(part, _is_array))
+    ]
+    named = dict(leaves)
     if len(named) != len(leaves):
-        raise ValueError(
-            f"arrays must have names that differ, got {[name_of(path) for path, _ in leaves]}"
-        )
+        raise ValueError(f"arrays must have names that differ, got {[name for name, _ in leaves]}")
     return named
 
 
@@ -276,7 +282,7 @@ def _read_arrays(described: dict[str, Description], body: memoryview) -> dict[st
         return np.frombuffer(file.read(array.nbytes), array.dtype).reshape(array.shape)
 
     arrays: dict[str, np.ndarray] = eqx.tree_deserialise_leaves(io.BytesIO(body), like, read_array)
-    return arrays
+    return {name: arrays[name] for name in described}
 
 
 def _in_words(description: Description | None) -> str:

@@ -175,6 +175,7 @@ class CheckpointManager:
         Raises:
             ValueError: if there are checkpoints and resuming was not asked for, they are of another
                 training, or none of them can be read.
+            OSError: if the history cannot be read.
         """
         if self.checkpoints is None:
             return state, History()
@@ -184,7 +185,7 @@ class CheckpointManager:
                 f"{self.checkpoints.folder} holds checkpoints of a training; resume it, or choose "
                 "another folder"
             )
-        with_gaps = None
+        with_gaps: list[tuple[Any, ...]] = []
         for path in files:
             try:
                 restored, content = read_checkpoint(path, state, self.identity)
@@ -197,11 +198,12 @@ class CheckpointManager:
             history, written, is_whole = self._read_rows(content["history"])
             found = path, restored, history, written, content
             if is_whole:
+                self.damaged += [each[0] for each in with_gaps]
                 return self._resume(*found)
             self.report(f"The history up to {path} is damaged after {written.rows} updates.")
-            with_gaps = with_gaps or found
-        if with_gaps is not None:
-            return self._resume(*with_gaps)
+            with_gaps.append(found)
+        if with_gaps:
+            return self._resume(*with_gaps[0])
         if files:
             names = ", ".join(path.name for path in files)
             raise ValueError(
@@ -273,7 +275,7 @@ class CheckpointManager:
         assert self.checkpoints is not None
         try:
             data = read_whole(self.checkpoints.rows_path)[: belonging["bytes"]]
-        except OSError:
+        except FileNotFoundError:
             data = b""
         history, end = History(), 0
         with contextlib.suppress(ValueError):
@@ -281,6 +283,8 @@ class CheckpointManager:
                 record, after = archive.first_in(data, ROWS_KIND, end)
                 history.append(record.arrays)
                 end = after
+        if len(history) > belonging["rows"]:  # It is not the history of this training.
+            history, end = History(), 0
         written = Written(len(history), end, hashlib.sha256(data[:end]))
         return history, written, written.as_json() == belonging
 
