@@ -42,6 +42,8 @@ def test_the_same_training_does_not_differ():
     ("changes", "words"),
     [
         ({"learning_rate": 0.2}, "config.learning_rate 0.1, now 0.2"),
+        ({"learning_rate": float(np.float32(0.2))}, "config.learning_rate 0.1, now 0.2"),
+        ({"learning_rate": None}, "config.learning_rate 0.1, now None"),
         ({"mass": 1.5}, "params.plant.mass float32 1.0, now float32 1.5"),
         ({"mass": 1.0000001}, "params.plant.mass float32 1.0, now float32 1.0000001"),
         ({"delay": 2}, "another structure"),

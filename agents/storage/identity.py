@@ -123,10 +123,18 @@ def _in_words(changed: dict[str, tuple[Any, Any]]) -> str:
     parts = []
     for name, (before, now) in changed.items():
         known = re.sub(r"^(exact|rounded|functions)\.", "", name)
-        is_short = len(f"{before}{now}") < 60 and not isinstance(before, list)
-        parts.append(f"{known} {before}, now {now}" if is_short else f"another {known}")
+        values = f"{_shortest(before)}, now {_shortest(now)}"
+        is_short = len(values) < 60 and not isinstance(before, list)
+        parts.append(f"{known} {values}" if is_short else f"another {known}")
     more = f" and {len(parts) - MANY} more" if len(parts) > MANY else ""
     return "; ".join(parts[:MANY]) + more
+
+
+def _shortest(value: Any) -> Any:
+    """A number as it was meant, if it was rounded to single precision."""
+    if isinstance(value, float) and float(np.float32(value)) == value:
+        return archive.decimals(np.float32(value))
+    return value
 
 
 def _named_leaves(tree: PyTree) -> dict[str, Any]:
