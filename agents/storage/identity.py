@@ -119,9 +119,10 @@ def _are_same(name: str, before: Any, now: Any) -> bool:
 
 
 def _in_words(changed: dict[str, tuple[Any, Any]]) -> str:
-    """What has changed, by name, and by value where it is short."""
+    """What has changed, functions first, by name, and by value where it is short."""
     parts = []
-    for name, (before, now) in changed.items():
+    for name in sorted(changed, key=lambda name: not name.startswith("functions.")):
+        before, now = changed[name]
         known = re.sub(r"^(exact|rounded|functions)\.", "", name)
         values = f"{_shortest(before)}, now {_shortest(now)}"
         is_short = len(values) < 60 and not isinstance(before, list)
