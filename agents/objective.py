@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from fbx_env import Loss, ReachEnv, ReachParams, Trajectory, Trial, checks
-from fbx_env.parts.component import Component, Scalar, number
+from fbx_env.parts.component import Component, Scalar
+from fbx_env.parts.losses.loss import weight
 from fbx_env.rollout import rollout_trial
 
 Terms = dict[str, Float[Array, "*replicates"]]
@@ -43,7 +44,7 @@ class PolicyCost(Component, abc.ABC):
 
     name: ClassVar[str] = ""
 
-    weight: Scalar = number("weight of the {name} cost", default=1.0, at_least=0, keyword="{name}_weight")
+    weight: Scalar = weight(1.0)
 
     def __check_init__(self) -> None:
         if not self.name:
@@ -69,7 +70,7 @@ class ActivityCost(PolicyCost):
 
     name: ClassVar[str] = "hidden"
 
-    weight: Scalar = number("weight of the {name} cost", default=1e-5, at_least=0, keyword="{name}_weight")
+    weight: Scalar = weight(1e-5)
 
     def cost(self, policy: Any, trajectory: Trajectory) -> Float[Array, ""]:
         return jnp.sum(jnp.square(trajectory.activity))

@@ -306,7 +306,13 @@ def pairing(
     """
     n_replicates = checks.whole("n_replicates", n_replicates, at_least=1)
     checks.key("key", key)
-    env, params = make(id, **settings)
+    try:
+        env, params = make(id, **settings)
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        own = "n_replicates, hidden_type, hidden_size, encoding_size, where_train"
+        raise TypeError(f"{error}; and of the network {own}") from error
     sizes = (env.observation_space(params).shape[0], env.action_space(params).shape[0])
 
     def make_model(key: PRNGKeyArray) -> Any:

@@ -20,7 +20,7 @@ class Jerk(LossTerm):
     name = "jerk"
 
     def cost(self, transition: Transition) -> jax.Array:
-        rate = (transition.force - transition.previous_force) / transition.dt
+        rate = (transition.control - transition.previous_control) / transition.clock.dt
         return jnp.sum(jnp.square(rate))
 
 

@@ -24,12 +24,14 @@ class SpringAndDamper(eqx.Module):
 
     stiffness: jax.Array
     viscosity: jax.Array
+    layout: dict[str, slice] = eqx.field(static=True)
 
     def __call__(
         self, obs: jax.Array, carry: None, *, key: jax.Array | None = None
     ) -> tuple[jax.Array, None]:
-        goal, pos, vel = obs[:2], obs[4:6], obs[6:8]
-        return self.stiffness * (goal - pos) - self.viscosity * vel, carry
+        way = obs[self.layout["goal_position"]] - obs[self.layout["vision_position"]]
+        velocity = obs[self.layout["vision_velocity"]]
+        return self.stiffness * way - self.viscosity * velocity, carry
 
     def initial_carry(self) -> None:
         return None
@@ -43,7 +45,7 @@ def record(key: jax.Array) -> tuple[jax.Array, Trajectory]:
     key_trials, key_sensor = jax.random.split(key)
     env, params = fbx_env.make(mass=TRUE_MASS, damping=TRUE_DAMPING)
     trials = jax.vmap(params.task.sample)(jax.random.split(key_trials, 20))
-    policy = SpringAndDamper(jnp.array(2.0), jnp.array(1.5))
+    policy = SpringAndDamper(jnp.array(2.0), jnp.array(1.5), env.observation_layout(params))
     reaches = fbx_env.rollout(env, params, policy, trials, key)
     noise = SENSOR_NOISE * jax.random.normal(key_sensor, reaches.pos.shape)
     return reaches.pos + noise, reaches

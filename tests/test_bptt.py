@@ -341,40 +341,6 @@ def test_config_refuses_nonsense(field, value, message):
         BPTTConfig(**{field: value})
 
 
-class Position(PolicyCost):
-    name = "position"
-
-    def cost(self, policy, trajectory):
-        return jnp.zeros(2)
-
-
-class Total(Position):
-    name = "total"
-
-
-class Vector(Position):
-    name = "vector"
-
-
-def test_policy_costs_that_cannot_be_are_refused(experiment, policy, key):
-    with pytest.raises(TypeError, match="policy_costs must be a tuple of PolicyCost, got 1e-05"):
-        BPTTConfig(policy_costs=1e-5)
-    with pytest.raises(TypeError, match="policy_costs must be a PolicyCost, got 'hidden'"):
-        BPTTConfig(policy_costs=("hidden",))
-    with pytest.raises(ValueError, match="policy_costs must have another name, got hidden, hidden"):
-        BPTTConfig(policy_costs=(ActivityCost(), ActivityCost()))
-    with pytest.raises(ValueError, match="weight must be finite and at least 0, got -1"):
-        ActivityCost(weight=-1.0)
-    with pytest.raises(ValueError, match="cannot be named 'total'"):
-        Total()
-    for cost, message in (
-        (Position(), "policy_costs must not have the name of a loss term, got position"),
-        (Vector(), "policy cost 'vector' must be one number, got shape (2,)"),
-    ):
-        with pytest.raises(ValueError, match=re.escape(message)):
-            train_scan(policy, experiment[1], BPTTConfig(policy_costs=(cost,)), key=key)
-
-
 def test_numbers_of_numpy_and_jax_will_do(experiment, policy, key, tmp_path):
     plain = BPTTConfig(n_batches=2, batch_size=1, learning_rate=0.5, clip_norm=2.0)
     given = BPTTConfig(

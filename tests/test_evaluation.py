@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import GRUPolicy, evaluate, evaluate_replicates
-from fbx_env import Trial, make, tree_take
+from agents import ActivityCost, GRUPolicy, evaluate, evaluate_replicates, evaluation
+from agents.policies import ActorPolicy
+from fbx_env import Effector, Task, Trial, make, tree_take
 
 
 def test_metrics_of_a_recorded_network(trained, key):
@@ -28,7 +29,7 @@ def test_metrics_of_a_recorded_network(trained, key):
     assert trajectory.pos.shape == (7, 100, 2)
 
 
-def test_one_trial_is_judged_like_a_batch_of_one(trained, key):
+def test_one_trial_is_evaluated_like_a_batch_of_one(trained, key):
     env, params = trained.params()
     one, _ = evaluate(trained.policy(), env, params, Trial((0, 0), (0.5, 0)), key=key)
     batch = Trial(jnp.zeros((1, 2)), jnp.array([[0.5, 0.0]]))
@@ -50,6 +51,83 @@ def test_a_trial_that_asks_for_nothing_has_no_ratio(trained, key):
     env, params = trained.params()
     metrics, _ = evaluate(trained.policy(), env, params, Trial((0, 0), (0, 0)), key=key)
     assert metrics["no_optimum"] == "doing nothing costs nothing on these trials"
+
+
+def test_losses_too_small_for_float32_have_no_ratio(trained, key):
+    """Their squares are rounded to zero, which is no loss of zero."""
+    env, params = trained.params()
+    tiny = Trial(jnp.zeros((2, 2)), jnp.full((2, 2), 1e-22))
+    resting = ActorPolicy(8, 2, (), key=key)
+    resting = jax.tree.map(jnp.zeros_like, resting)
+    resting = eqx.tree_at(lambda policy: policy.obs_std, resting, jnp.ones(8))
+    metrics, _ = evaluate(resting, env, params, tiny, key=key)
+    assert "ratio_to_optimum" not in metrics
+    assert "float32" in metrics["no_optimum"] or "nothing" in metrics["no_optimum"]
+
+
+class OneAside(Task):
+    """The target is 0.1 m to the right of the goal."""
+
+    def sample(self, key):
+        return Trial(jnp.zeros(2), jax.random.uniform(key, (2,)))
+
+    def validation_trials(self):
+        return Trial(jnp.zeros((3, 2)), jnp.eye(3, 2))
+
+    def target(self, trial, clock):
+        return Effector(trial.goal + jnp.array([0.1, 0.0]), jnp.zeros(2))
+
+    def cue(self, trial, clock):
+        return {"goal_position": trial.goal, "goal_velocity": jnp.zeros(2)}
+
+
+def test_the_endpoint_error_is_the_distance_to_the_target_at_the_end(key):
+    env, params = make(task=OneAside(), max_steps_in_episode=9)
+    policy = GRUPolicy(8, 2, 5, key=key)
+    trials = params.task.validation_trials()
+    metrics, trajectory = evaluate(policy, env, params, trials, key=key)
+    distances = []
+    for index in range(3):
+        obs, state = env.reset_trial(key, tree_take(trials, index), params)
+        carry = policy.initial_carry()
+        for _ in range(9):
+            command, carry = policy(obs, carry)
+            obs, state, *_, info = env.step_env(key, state, command, params)
+        distances.append(info["distance"])
+    assert metrics["endpoint_error"] == pytest.approx(np.mean(distances), rel=1e-4)
+    to_goal = np.linalg.norm(trajectory.pos[:, -1] - trials.goal, axis=-1).mean()
+    assert metrics["endpoint_error"] != pytest.approx(to_goal, rel=1e-2)
+
+
+def test_costs_of_the_policy_are_reported_beside_the_environment(trained, key):
+    env, params = trained.params()
+    costs = (ActivityCost(weight=2.0),)
+    trials = params.task.validation_trials()
+    metrics, trajectory = evaluate(
+        trained.policy(), env, params, trials, policy_costs=costs, key=key
+    )
+    losses = metrics["losses"]
+    assert list(losses) == [*params.loss.names, "hidden", "total", "environment"]
+    expected = 2 * np.square(trajectory.activity).sum((-2, -1)).mean()
+    assert losses["hidden"] == pytest.approx(expected, rel=1e-5)
+    assert losses["total"] == pytest.approx(losses["environment"] + losses["hidden"])
+    bare, _ = evaluate(trained.policy(), env, params, trials, policy_costs=(), key=key)
+    assert "hidden" not in bare["losses"]
+    assert bare["ratio_to_optimum"] == metrics["ratio_to_optimum"]
+    with pytest.raises(TypeError, match="policy_costs must be a tuple of PolicyCost, got 0.5"):
+        evaluate(trained.policy(), env, params, trials, policy_costs=0.5, key=key)
+
+
+def test_the_optimum_is_computed_once_for_all_replicates(key, monkeypatch):
+    env, params = make(max_steps_in_episode=9)
+    policies = eqx.filter_vmap(lambda key: GRUPolicy(8, 2, 5, key=key))(jax.random.split(key, 3))
+    calls = []
+    optimal_loss = evaluation.optimal_loss
+    monkeypatch.setattr(
+        evaluation, "optimal_loss", lambda *arguments: calls.append(1) or optimal_loss(*arguments)
+    )
+    evaluate_replicates(policies, env, params, params.task.validation_trials(), key=key)
+    assert len(calls) == 1
 
 
 def test_metrics_of_replicates_are_those_of_each_and_their_mean(key):

@@ -10,7 +10,8 @@ import pytest
 
 from agents import BPTTConfig, GRUPolicy, TrainingError, train, train_replicates
 from agents.bptt.faults import first_failure
-from fbx_env import LossTerm, losses, make
+from fbx_env import LossTerm, make
+from fbx_env.parts.losses import loss as losses
 
 
 class Distance(LossTerm):
@@ -42,7 +43,7 @@ def test_the_line_of_a_gradient_that_is_not_finite(training, key):
     line = inspect.getsource(Distance.cost).splitlines()[-1].strip()
     message = str(error.value)
     assert "iteration 0: the gradient norm" in message
-    assert message.endswith(f"test_debugging.py, line {line_of(__file__, line)}: {line}")
+    assert message.endswith(f"test_faults.py, line {line_of(__file__, line)}: {line}")
 
 
 def test_the_line_of_a_validation_loss_that_is_not_finite(key):
@@ -52,7 +53,7 @@ def test_the_line_of_a_validation_loss_that_is_not_finite(key):
     with jax.debug_nans(True), pytest.raises(TrainingError, match="validation loss") as error:
         train(policy, env, params, config, key=key, write=None)
     line = inspect.getsource(losses.squared_norm).splitlines()[-1].strip()
-    assert str(error.value).endswith(f"losses.py, line {line_of(losses.__file__, line)}: {line}")
+    assert str(error.value).endswith(f"loss.py, line {line_of(losses.__file__, line)}: {line}")
 
 
 def line_of(path, text):

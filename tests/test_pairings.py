@@ -10,8 +10,18 @@ import optax
 import pytest
 
 import fbx_env
-from agents import BPTTConfig, point_mass_nn_simple_reaches, train
-from fbx_env import LossTerm, tree_take
+from agents import (
+    ActivityCost,
+    BPTTConfig,
+    History,
+    PolicyCost,
+    load_model,
+    pairing,
+    point_mass_nn_simple_reaches,
+    train,
+)
+from fbx_env import LossTerm, PointMass, tree_take
+from fbx_env.registration import IDS
 
 SHORT = {"n_batches": 8, "batch_size": 4, "log_step": 4, "write": None}
 
@@ -32,7 +42,7 @@ class Jerk(LossTerm):
     name = "jerk"
 
     def cost(self, transition):
-        rate = (transition.force - transition.previous_force) / transition.dt
+        rate = (transition.control - transition.previous_control) / transition.clock.dt
         return jnp.sum(jnp.square(rate))
 
 
@@ -62,6 +72,65 @@ def test_the_pairing_is_what_its_arguments_say(key):
     assert set(map(tuple, np.asarray(trajectory.trial.start))) == {
         (x, y) for x in map(np.float32, (1 / 6, 1 / 3)) for y in map(np.float32, (1 / 12, 1 / 6))
     }
+
+
+def test_the_pairing_takes_all_keywords_of_make(key):
+    context = point_mass_nn_simple_reaches(
+        hidden_size=4,
+        damping=0.5,
+        motor_delay=1,
+        sensory_delay=2,
+        max_steps_in_episode=7,
+        time_in_observation=True,
+        plant=PointMass(max_force=3.0),
+        loss_weights={"command": 1e-3},
+        key=key,
+    )
+    params = context.task.params
+    assert (params.motor.delay, params.sensory.delay, params.max_steps_in_episode) == (1, 2, 7)
+    assert (float(params.plant.damping), float(params.plant.max_force)) == (0.5, 3.0)
+    assert context.task.weights["command"] == 1e-3
+    assert context.task.eval(context.model, key=key).obs.shape == (7, 7, 9)
+    for twice in ({"n_steps": 8, "max_steps_in_episode": 7}, {"feedback_delay_steps": 1}):
+        with pytest.raises(TypeError, match="multiple values for keyword argument"):
+            point_mass_nn_simple_reaches(**twice, sensory_delay=2, key=key)
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_every_id_is_paired(id, key):
+    context = pairing(
+        id, n_replicates=2, hidden_type="rnn", hidden_size=4, max_steps_in_episode=20, key=key
+    )
+    task = context.task
+    assert context.model.readout.weight.shape[0] == 2
+    trajectory, losses = task.eval_with_loss(tree_take(context.model, 1), key=key)
+    assert trajectory.command.shape[-1] == len(task.params.plant.controls)
+    assert list(losses) == [*task.weights, "total"]
+
+
+def test_unknown_keywords_are_named(key):
+    with pytest.raises(TypeError, match="hiden_size.*hidden_size"):
+        pairing(hiden_size=3, key=key)
+    with pytest.raises(ValueError, match="PointMassReech-v0.*PointMassReach-v0"):
+        pairing("PointMassReech-v0", key=key)
+
+
+@pytest.mark.parametrize("n_replicates", [1, 2])
+def test_a_trained_model_is_saved_and_loaded(n_replicates, key, tmp_path):
+    context = point_mass_nn_simple_reaches(n_replicates, n_steps=6, hidden_size=3, mass=2, key=key)
+    model, history = context.train(**SHORT, key=key)
+    folder = tmp_path / "models" / "mine"
+    context.save(folder, model, history)
+    loaded, params = load_model(folder)
+    assert eqx.tree_equal(loaded, model)
+    assert float(params.plant.mass) == 2
+    np.testing.assert_allclose(
+        History.load(folder / "history.csv")["training_total"],
+        history["training_total"],
+        rtol=1e-6,
+    )
+    context.save(tmp_path / "alone", model)
+    assert [path.name for path in (tmp_path / "alone").iterdir()] == ["policy.model"]
 
 
 def test_training_leaves_the_untrained_model(context, key):
@@ -109,7 +178,7 @@ def test_validation_losses_are_those_of_eval(context, key):
         np.testing.assert_allclose(losses[term], history[f"validation_{term}"][-1], rtol=1e-5)
     squares = jnp.square(trajectory.activity).sum((-2, -1)).mean()
     np.testing.assert_allclose(losses["hidden"], 1e-5 * squares, rtol=1e-6)
-    others = context.task.params.task.validation_trials(n_directions=4)
+    others = context.task.params.task.replace(eval_n_directions=4).validation_trials()
     assert context.task.eval(model, key=key, trials=others).pos.shape == (4, 11, 2)
 
 
@@ -123,8 +192,39 @@ def test_weights_and_terms_can_be_changed(context, key):
     assert history.terms == ("position", "command", "jerk", "hidden")
     assert not history["training_hidden"].any()
     trajectory, losses = task.eval_with_loss(context.model, key=key)
-    steps = np.diff(np.asarray(trajectory.force), axis=1, prepend=0) / 0.05
+    steps = np.diff(np.asarray(trajectory.control), axis=1, prepend=0) / 0.05
     np.testing.assert_allclose(losses["jerk"], 1e-4 * np.square(steps).sum() / 7, rtol=1e-4)
+
+
+class Speed(PolicyCost):
+    """Squared speed, as a cost that users add to the policy's own."""
+
+    name = "speed"
+
+    def cost(self, policy, trajectory):
+        return jnp.sum(jnp.square(trajectory.vel))
+
+
+def test_costs_of_the_policy_are_part_of_the_task(context, key):
+    task = context.task.replace(policy_costs=(ActivityCost(), Speed(weight=1e-2)))
+    assert list(task.weights) == ["position", "final_velocity", "command", "hidden", "speed"]
+    task = task.with_weights(speed=0.5)
+    assert (task.weights["speed"], task.weights["hidden"]) == (0.5, 1e-5)
+    model, history = context.replace(task=task).train(**SHORT, key=key)
+    assert history.terms == tuple(task.weights)
+    trajectory, losses = task.eval_with_loss(model, key=key)
+    expected = 0.5 * jnp.square(trajectory.vel).sum((-2, -1)).mean()
+    np.testing.assert_allclose(losses["speed"], expected, rtol=1e-5)
+    np.testing.assert_allclose(losses["speed"], history["validation_speed"][-1], rtol=1e-5)
+    metrics, _ = task.evaluate(model, key=key)
+    ours = metrics["losses"]
+    assert ours["total"] == pytest.approx(ours["environment"] + ours["hidden"] + ours["speed"])
+    with pytest.raises(ValueError, match="policy_costs .* loss term, got jerk"):
+        context.task.with_loss(context.task.loss + Jerk()).replace(policy_costs=(JerkToo(),))
+
+
+class JerkToo(Speed):
+    name = "jerk"
 
 
 def test_replicates_begin_and_train_differently(replicates, key):
@@ -173,7 +273,7 @@ def test_a_cost_that_is_not_one_number_is_refused(context, key):
         name = "effort"
 
         def cost(self, transition):
-            return jnp.square(transition.force)
+            return jnp.square(transition.control)
 
     task = context.task.with_loss(context.task.loss + Effort())
     message = re.escape("the cost of loss term 'effort' must be one number, got shape (2,)")
@@ -240,13 +340,13 @@ def test_another_optimizer(context, key):
         ({"where_train": lambda model: 0}, "must return parts of the model"),
         ({"where_train": lambda model: model.cell.weight_hh[0]}, "must return parts of the model"),
         ({"where_train": lambda model: model.cell.weight_hh + 1}, "must return parts of the mo"),
-        ({"hidden_type": "gro"}, "unknown hidden_type 'gro'; there are gru, lstm, rnn, mlp"),
+        ({"hidden_type": "gro"}, "no hidden_type 'gro'; did you mean gru"),
         (
             {"hidden_type": eqx.nn.LSTMCell},
             "a cell must take inputs and hidden activity: too many values",
         ),
-        ({"eval_n_directions": 0}, "n_directions must be at least 1, got 0"),
-        ({"feedback_delay_steps": -1}, "sensory delay must be at least 0, got -1"),
+        ({"eval_n_directions": 0}, "eval_n_directions must be at least 1, got 0"),
+        ({"feedback_delay_steps": -1}, "delay must be at least 0, got -1"),
     ],
 )
 def test_mistakes_in_the_pairing_are_named(arguments, message, key):
@@ -257,8 +357,9 @@ def test_mistakes_in_the_pairing_are_named(arguments, message, key):
 def test_mistakes_in_training_and_evaluation_are_named(context, replicates, key):
     with pytest.raises(TypeError, match="no training setting 'batches'; there are n_batches, "):
         context.train(batches=3, key=key)
-    with pytest.raises(TypeError, match=re.escape("set it with task.with_weights(hidden=...)")):
-        context.train(hidden_weight=0.0, key=key)
+    for setting in ("hidden_weight", "policy_costs"):
+        with pytest.raises(TypeError, match=f"{setting}.*task.replace.policy_costs"):
+            context.train(**{setting: ()}, key=key)
     for setting in ("learning_rate", "clip_norm"):
         with pytest.raises(ValueError, match=f"{setting} belong to the default optimizer"):
             context.train(**{setting: 0.1}, optimizer=optax.sgd(0.1), key=key)
@@ -268,7 +369,7 @@ def test_mistakes_in_training_and_evaluation_are_named(context, replicates, key)
         replicates.train(shared_trials="no", key=key)
     with pytest.raises(ValueError, match="model must hold 3 replicates"):
         replicates.replace(model=tree_take(replicates.model, 0))
-    with pytest.raises(ValueError, match="no loss term 'comand'; there are position, "):
+    with pytest.raises(ValueError, match="no loss term 'comand'; did you mean command"):
         context.task.with_weights(comand=1.0)
     with pytest.raises(ValueError, match=re.escape("take one with tree_take(policy, 0)")):
         context.task.eval(replicates.model, key=key)

@@ -19,7 +19,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from agents.bptt.devices import mean_over_trials, own_trials, with_mean_gradient
-from agents.bptt.optimizers import accepting_extras, checked_optimizer
+from agents.bptt.optimizers import checked_optimizer, take_step
 from agents.bptt.trainable import select_trainable
 from agents.objective import (
     ActivityCost,
@@ -208,14 +208,13 @@ def update(state: TrainState, setup: Setup, mesh: Mesh | None = None) -> tuple[T
     (total, terms), gradient = jax.value_and_grad(loss, has_aux=True)(learning)
     gradient_norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(total) & jnp.isfinite(gradient_norm)
-    steps, opt_state = accepting_extras(_optimizer(setup)).update(
-        gradient,
-        state.opt_state,
+    steps, opt_state = take_step(
+        _optimizer(setup),
+        lambda learning: loss(learning)[0],
         learning,
+        state.opt_state,
         value=total,
-        grad=gradient,
-        value_fn=lambda learning: loss(learning)[0],
-        grad_fn=lambda learning, _: jax.grad(loss, has_aux=True)(learning)[0],
+        gradient=gradient,
     )
     updated = TrainState(
         policy=eqx.combine(optax.apply_updates(learning, steps), fixed),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, PyTree
 
 from fbx_env import checks
 
@@ -16,42 +18,50 @@ def checked_optimizer(optimizer: Any) -> optax.GradientTransformation:
     """Return an optimiser of optax, or raise ``TypeError``; ``optax.MultiSteps`` is one."""
     if isinstance(optimizer, optax.MultiSteps):
         optimizer = optimizer.gradient_transformation()
-    return checks.instance("optimizer", optimizer, optax.GradientTransformation)
+    checked: optax.GradientTransformation = checks.instance(
+        "optimizer", optimizer, optax.GradientTransformation
+    )
+    return checked
 
 
-def accepting_extras(
+def take_step(
     optimizer: optax.GradientTransformation,
-) -> optax.GradientTransformationExtraArgs:
-    """Return an optimiser that takes every extra argument, and passes on those it knows.
+    loss: Callable[[PyTree], Float[Array, ""]],
+    parameters: PyTree,
+    opt_state: PyTree,
+    value: Float[Array, ""],
+    gradient: PyTree,
+) -> tuple[PyTree, PyTree]:
+    """Return an optimiser's steps and its next state.
 
     Line searches and schedules on plateaus ask for the loss beside the gradient, most optimisers
     for nothing, and some, such as ``optax.contrib.sam``, refuse what they do not ask for.
+
+    Args:
+        optimizer: of optax.
+        loss: of the parameters.
+        parameters: where the loss has this ``value`` and ``gradient``.
+        opt_state: the optimiser's state.
     """
-    parameters = inspect.signature(optimizer.update).parameters.values()
-    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    known = {parameter.name for parameter in parameters}
+    extras = {
+        "value": value,
+        "grad": gradient,
+        "value_fn": loss,
+        "grad_fn": lambda parameters, _: jax.grad(loss)(parameters),
+    }
+    known = inspect.signature(optimizer.update).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        extras = {name: extra for name, extra in extras.items() if name in known}
+    update: Any = optimizer.update
+    steps, opt_state = update(gradient, opt_state, parameters, **extras)
+    return steps, opt_state
 
-    def update(updates: Any, state: Any, params: Any = None, **extras: Any) -> Any:
-        taken = {name: value for name, value in extras.items() if takes_all or name in known}
-        return optimizer.update(updates, state, params, **taken)
 
-    return optax.GradientTransformationExtraArgs(optimizer.init, update)
+def first_steps(optimizer: optax.GradientTransformation, parameters: PyTree) -> PyTree:
+    """Return an optimiser's first steps on a sum of squares, which depend on all that it does."""
 
-
-def one_step(optimizer: optax.GradientTransformation, parameters: Any) -> Any:
-    """Return the first step of an optimiser on the sum of squares, which depends on all it does."""
-
-    def loss(parameters: Any) -> Any:
+    def loss(parameters: PyTree) -> Float[Array, ""]:
         return jnp.square(optax.tree.norm(parameters))
 
     value, gradient = jax.value_and_grad(loss)(parameters)
-    steps, _ = accepting_extras(optimizer).update(
-        gradient,
-        optimizer.init(parameters),
-        parameters,
-        value=value,
-        grad=gradient,
-        value_fn=loss,
-        grad_fn=lambda parameters, _: jax.grad(loss)(parameters),
-    )
-    return steps
+    return take_step(optimizer, loss, parameters, optimizer.init(parameters), value, gradient)[0]

@@ -166,8 +166,10 @@ class Run:
 
     def stop(self, signal: int) -> NoReturn:
         """Keep what there is, and raise ``Interrupted``."""
-        kept = self.checkpoints.save(self.state, self.history)
-        raise Interrupted(kept, signal, self.state.policy, self.history)
+        message = f"training was stopped after {len(self.history)} updates"
+        if self.checkpoints.checkpoints is not None:
+            message += f"; {self.checkpoints.save(self.state, self.history)}"
+        raise Interrupted(message, signal, self.state.policy, self.history)
 
 
 def _validation_losses(

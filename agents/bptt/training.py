@@ -23,7 +23,7 @@ from agents.bptt.devices import (
     make_mesh,
     spans_processes,
 )
-from agents.bptt.optimizers import one_step
+from agents.bptt.optimizers import first_steps
 from agents.bptt.run import Run
 from agents.storage.checkpoints import CheckpointManager, Checkpoints, from_bytes, to_bytes
 from agents.storage.history import History
@@ -197,10 +197,11 @@ def _identity(state: TrainState, setup: Setup, config: BPTTConfig, trials: Trial
     functions = {}
     if not isinstance(setup.optimizer, Rates):
         functions["optimizer"] = fingerprint(
-            partial(one_step, setup.optimizer), eqx.filter(state.policy, setup.trainable)
+            partial(first_steps, setup.optimizer), eqx.filter(state.policy, setup.trainable)
         )
-    exact = (setup.objective, setup.trainable, state.key)
-    return {"config": settings, **describe(exact, (state, trials), **functions)}
+    exact = {**setup.objective._asdict(), "trainable": setup.trainable, "key": state.key}
+    rounded = {"state": state, "validation_trials": trials}
+    return {"config": settings, **describe(exact, rounded, **functions)}
 
 
 def _as_in_first_process(
