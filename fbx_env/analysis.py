@@ -1,4 +1,4 @@
-"""What is computed from recorded reaches before it is drawn, in NumPy."""
+"""Numbers computed from recorded reaches, before they are drawn, in NumPy."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 
 from fbx_env import checks
 
+Numbers = np.ndarray | Array
+"""Arrays of NumPy or of JAX."""
 
-def speed(vel: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "..."]:
+
+def speed(vel: Real[Numbers, "... 2"]) -> Float[np.ndarray, "..."]:
     """Speed [m/s] of velocities [m/s]."""
-    return np.linalg.norm(vel, axis=-1)
+    length: Float[np.ndarray, "..."] = np.linalg.norm(np.asarray(vel), axis=-1)
+    return length
 
 
 def directions(
-    start: Float[np.ndarray, "trials 2"], goal: Float[np.ndarray, "trials 2"]
+    start: Real[Numbers, "trials 2"], goal: Real[Numbers, "trials 2"]
 ) -> Float[np.ndarray, " trials"]:
     """Angle from start to goal [rad], counter-clockwise from the x axis, in [0, 2 pi).
 
@@ -25,12 +29,13 @@ def directions(
     """
     x, y = np.moveaxis(np.asarray(goal, float) - np.asarray(start, float), -1, 0)
     # Rounding first keeps a hair below the x axis from becoming a full turn.
-    return np.round(np.arctan2(y, x), 4) % np.round(2 * np.pi, 4)
+    angle: Float[np.ndarray, " trials"] = np.round(np.arctan2(y, x), 4) % np.round(2 * np.pi, 4)
+    return angle
 
 
 @dataclass(frozen=True)
 class CosineTuning:
-    """How the activity of units goes with the direction of the reach.
+    """How the activity of units depends on the direction of the reach.
 
     Attributes:
         baseline: activity averaged over directions, ``(units,)``.
@@ -47,7 +52,7 @@ class CosineTuning:
 
 
 def cosine_tuning(
-    activity: Float[np.ndarray, "trials units"], direction: Float[np.ndarray, " trials"]
+    activity: Real[Numbers, "trials units"], direction: Real[Numbers, " trials"]
 ) -> CosineTuning:
     """Regress activity on the cosine of direction, by least squares.
 
@@ -109,7 +114,7 @@ class PrincipalComponents:
     explained: Float[np.ndarray, " components"]
 
 
-def principal_components(activity: Float[np.ndarray, "... units"]) -> PrincipalComponents:
+def principal_components(activity: Real[Numbers, "... units"]) -> PrincipalComponents:
     """All principal components of activity, by singular value decomposition.
 
     Args:

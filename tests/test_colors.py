@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from fbx_env import colors
+from fbx_env.figures import colors
 
 # Machado, Oliveira and Fernandes (2009), table 1, severity 1.
 VISION = {

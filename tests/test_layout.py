@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fbx_env import layout
+from fbx_env.figures import layout
 
 
 def test_grids_are_a_row_of_up_to_three_or_nearly_square():
@@ -19,6 +19,13 @@ def test_a_square_has_all_points_inside_and_is_never_empty():
 def test_only_replicates_have_a_band():
     assert layout.describe_band(1) is None
     assert layout.describe_band(5) == "mean of 5 replicates;\nband: lowest to highest"
+
+
+def test_many_trials_are_transparent():
+    assert [layout.opacity(n) for n in (1, 8)] == [1, 1]
+    assert layout.opacity(9) < 1
+    assert 0.3 < layout.opacity(100) < 0.5
+    assert layout.opacity(10**6) == 0.15
 
 
 def test_what_is_not_finite_sets_no_limits():

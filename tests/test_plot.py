@@ -4,14 +4,26 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
+from trajectories import (
+    Circling,
+    History,
+    Joints,
+    Lever,
+    Muscles,
+    controller,
+    replicates,
+    run,
+    take,
+)
 
-from agents import GRUPolicy, History
-from fbx_env import Trial, analysis, colors, make, plot, rollout
+from fbx_env import SimpleReaches, Trial, analysis, plot
+from fbx_env.figures import colors
 
 
 @pytest.fixture(autouse=True)
@@ -21,33 +33,30 @@ def close_figures():
 
 
 @pytest.fixture
-def batch(trained, key):
-    env, params = trained.params()
-    return rollout(env, params, trained.policy(), params.task.validation_trials(), key)
+def batch():
+    return run()
 
 
 @pytest.fixture
 def history():
-    history = History()
-    rows = {"final_velocity": [2.0, 1.0], "total": [4.0, 3.0]}
-    rows |= {"gradient_norm": [1.0, 1.0], "learning_rate": [0.1, 0.1]}
-    history.extend({name: np.array(values) for name, values in rows.items()}, seconds=1.0)
-    history.add_validation({"final_velocity": 0.5, "total": 0.7})
-    return history
+    return History(
+        {
+            "iteration": np.arange(2),
+            "training_final_velocity": np.array([2.0, 1.0]),
+            "training_total": np.array([4.0, 3.0]),
+            "validation_total": np.array([np.nan, 0.7]),
+        }
+    )
 
 
 @pytest.fixture
-def replicates(history):
+def histories(history):
     factors = np.array([0.5, 1.0, 1.5])
     columns = {
         name: values if name == "iteration" else values[:, None] * factors
         for name, values in history.columns.items()
     }
     return History(columns)
-
-
-def take(trajectory, index):
-    return jax.tree.map(lambda leaf: leaf[index], trajectory)
 
 
 def directions_of(trajectory):
@@ -59,8 +68,13 @@ def labelled(ax):
 
 
 def curves(ax):
-    """The lines that are no guides or marks: all with more than two points."""
-    return [line for line in ax.lines if len(line.get_xdata()) > 2]
+    """The curves of trials: more than two points, and neither a mean nor a target's path."""
+    lines = [line for line in ax.lines if line.get_label() != "target"]
+    return [line for line in lines if len(line.get_xdata()) > 2 and line.get_zorder() == 2]
+
+
+def means(ax):
+    return [line for line in ax.lines if line.get_zorder() == 2.5]
 
 
 def band_edges(collection):
@@ -92,8 +106,8 @@ def test_loss_history_draws_every_term_and_the_validation(history):
     assert plot.loss_history(history, ax)[0] is figure
 
 
-def test_loss_history_of_replicates_draws_mean_and_spread(replicates):
-    _, ax = plot.loss_history(replicates)
+def test_loss_history_of_replicates_draws_mean_and_spread(histories):
+    _, ax = plot.loss_history(histories)
     lines = {label: np.array(line) for label, line in labelled(ax).items()}
     np.testing.assert_allclose(lines["total"], [[1, 4], [2, 3]])
     np.testing.assert_allclose(lines["total, validation"], [[2, 0.7]])
@@ -112,14 +126,14 @@ def test_terms_beyond_the_palette_are_dashed():
     assert len(looks) == 8
 
 
-def test_training_and_validation_are_drawn_with_their_last_values(history, replicates):
+def test_training_and_validation_are_drawn_with_their_last_values(history, histories):
     figure, ax = plot.training_and_validation(history)
     assert labelled(ax) == {
         "training\n  3.00e+00 at the end": [[1, 4], [2, 3]],
         "validation\n  7.00e-01 at the end": [[2, 0.7]],
     }
     assert plot.training_and_validation(history, ax)[0] is figure
-    _, ax = plot.training_and_validation(replicates)
+    _, ax = plot.training_and_validation(histories)
     assert len(ax.collections) == 2
     assert "mean of 3 replicates" in ax.get_legend().get_title().get_text()
 
@@ -180,19 +194,14 @@ def test_colours_are_those_of_the_direction_in_every_figure(batch, key):
 
 
 @pytest.mark.parametrize(("n_directions", "n_rays"), [(7, 7), (30, 180)])
-def test_the_key_shows_each_direction_or_the_whole_circle(n_directions, n_rays, trained, key):
-    env, params = trained.params()
-    trials = params.task.validation_trials(n_directions=n_directions)
-    _, ax = plot.speed_profiles(rollout(env, params, trained.policy(), trials, key))
+def test_the_key_shows_each_direction_or_the_whole_circle(n_directions, n_rays):
+    _, ax = plot.speed_profiles(run(task=SimpleReaches(eval_n_directions=n_directions)))
     (direction_key,) = ax.child_axes
     assert len(direction_key.collections[0].get_segments()) == n_rays
 
 
-def test_trials_are_coloured_by_direction_wherever_they_start(trained, key):
-    env, params = trained.params()
-    trials = params.task.validation_trials(grid_n=2)
-    trajectory = rollout(env, params, trained.policy(), trials, key)
-    _, (ax, *_) = plot.effector_trajectories(trajectory)
+def test_trials_are_coloured_by_direction_wherever_they_start():
+    _, (ax, *_) = plot.effector_trajectories(run(task=SimpleReaches(eval_grid_n=2)))
     shades = np.array([line.get_color() for line in curves(ax)[:28]]).reshape(4, 7)
     assert (shades == shades[0]).all()
 
@@ -201,6 +210,7 @@ def test_one_trial_is_drawn_too(batch, key):
     one = take(batch, 2)
     _, axes = plot.effector_trajectories(one, straight_guides=False)
     assert [len(ax.lines) for ax in axes] == [3, 1, 1]
+    plot.effector_trajectories(one)[0].draw_without_rendering()
     _, ax = plot.speed_profiles(one)
     assert len(ax.lines) == 1
     assert not ax.child_axes
@@ -208,7 +218,7 @@ def test_one_trial_is_drawn_too(batch, key):
     assert len(plot.principal_components(one)[1][2].lines) == 1
 
 
-def test_speed_profiles_draw_speed_over_time(batch, trained, key):
+def test_speed_profiles_draw_speed_over_time(batch):
     figure, ax = plot.speed_profiles(batch)
     for line, time, vel in zip(ax.lines, batch.time, batch.vel, strict=True):
         np.testing.assert_array_equal(line.get_xdata(), time)
@@ -220,21 +230,42 @@ def test_speed_profiles_draw_speed_over_time(batch, trained, key):
     assert plot.speed_profiles(batch, ax)[0] is figure
 
 
-def test_many_speed_profiles_have_a_mean(trained, key):
-    env, params = trained.params()
-    trials = params.task.validation_trials(n_directions=9)
-    trajectory = rollout(env, params, trained.policy(), trials, key)
-    _, ax = plot.speed_profiles(trajectory)
-    *each, mean = [line.get_ydata() for line in ax.lines]
+def test_many_speed_profiles_have_a_mean():
+    _, ax = plot.speed_profiles(run(task=SimpleReaches(eval_n_directions=9)))
+    each = [line.get_ydata() for line in curves(ax)]
     assert len(each) == 9
-    np.testing.assert_allclose(mean, np.mean(each, axis=0), rtol=1e-6)
-    assert ax.lines[-1].get_label() == "mean of 9"
+    (mean,) = means(ax)
+    np.testing.assert_allclose(mean.get_ydata(), np.mean(each, axis=0), rtol=1e-6)
+    assert to_hex(mean.get_color()) == "#000000"
+    assert curves(ax)[0].get_alpha() < 1
+    (text,) = ax.get_legend().get_texts()
+    assert text.get_text() == "mean ± SD, n = 9"
+
+
+def test_replicates_have_mean_and_standard_deviation_by_direction(batch):
+    several = replicates()
+    _, ax = plot.speed_profiles(several)
+    speed = np.linalg.norm(several.vel, axis=-1)
+    assert len(curves(ax)) == 21
+    np.testing.assert_allclose([m.get_ydata() for m in means(ax)], speed.mean(0), rtol=1e-5)
+    expected = [color.lower() for color in colors.cyclic(directions_of(batch))]
+    assert [to_hex(mean.get_color()) for mean in means(ax)] == expected
+    for band, mean, sd in zip(ax.collections, speed.mean(0), speed.std(0, ddof=1), strict=True):
+        low, high = np.array(list(band_edges(band).values())).T
+        np.testing.assert_allclose(low, mean - sd, atol=1e-5)
+        np.testing.assert_allclose(high, mean + sd, atol=1e-5)
+    (text,) = ax.get_legend().get_texts()
+    assert text.get_text() == "mean ± SD, n = 3\nby direction"
+    for draw in (plot.effector_trajectories, plot.principal_components):
+        figure, _ = draw(several)
+        figure.draw_without_rendering()
+        assert len(figure.legends) == 1
 
 
 def test_reach_endpoints_draw_starts_goals_and_workspace(key):
-    _, params = make()
-    trials = jax.vmap(params.task.sample)(jax.random.split(key, 20))
-    figure, ax = plot.reach_endpoints(trials, workspace=params.task.workspace)
+    task = SimpleReaches()
+    trials = jax.vmap(task.sample)(jax.random.split(key, 20))
+    figure, ax = plot.reach_endpoints(trials, workspace=task.workspace)
     lines = labelled(ax)
     np.testing.assert_array_equal(lines["start"], trials.start)
     np.testing.assert_array_equal(lines["goal"], trials.goal)
@@ -243,6 +274,13 @@ def test_reach_endpoints_draw_starts_goals_and_workspace(key):
     ]
     assert len(ax.lines) == 22
     assert plot.reach_endpoints(Trial((0, 0), (1, 1)), ax)[0] is figure
+
+
+def test_reach_endpoints_of_a_trajectory_show_where_it_ended(batch):
+    _, ax = plot.reach_endpoints(take(batch, None))
+    lines = labelled(ax)
+    np.testing.assert_array_equal(lines["goal"], batch.trial.goal)
+    np.testing.assert_array_equal(lines["end of reach"], batch.pos[:, -1])
 
 
 def test_activity_heatmap_shows_units_over_time_with_white_for_none(batch):
@@ -259,9 +297,9 @@ def test_activity_heatmap_shows_units_over_time_with_white_for_none(batch):
 
 
 def test_activity_heatmap_takes_one_trial(batch):
-    with pytest.raises(ValueError, match="one trial, got a batch of 7; take one with"):
+    with pytest.raises(ValueError, match=r"one trial, got a batch of shape \(7,\); take one with"):
         plot.activity_heatmap(batch)
-    silent = take(batch, 0).replace(activity=np.zeros((99, 50)))
+    silent = take(batch, 0).replace(activity=jnp.zeros((99, 50)))
     plot.activity_heatmap(silent)[0].draw_without_rendering()
 
 
@@ -279,10 +317,8 @@ def test_sampled_units_are_drawn_for_all_trials(batch, n_units, key):
     assert plot.activity_sample_units(batch, n_units, key=key, axes=axes)[0] is figure
 
 
-def test_the_same_units_are_sampled_of_another_network_as_large(batch, trained):
-    env, params = trained.params()
-    untrained = GRUPolicy(8, 2, 50, key=jax.random.key(1))
-    other = rollout(env, params, untrained, params.task.validation_trials(), jax.random.key(2))
+def test_the_same_units_are_sampled_of_another_network_as_large(batch):
+    other = run(policy=controller(seed=1))
     titles = [
         [ax.get_title() for ax in plot.activity_sample_units(trajectory, 4, key=key)[1]]
         for trajectory, key in (
@@ -294,27 +330,46 @@ def test_the_same_units_are_sampled_of_another_network_as_large(batch, trained):
     assert titles[0] == titles[1] == titles[2]
 
 
-def test_too_many_units_are_told_how_many_there_are(batch, key):
-    with pytest.raises(ValueError, match="n_units must be at most 50, .* got 51"):
-        plot.activity_sample_units(batch, 51, key=key)
+def test_units_can_be_given(batch):
+    _, axes = plot.activity_sample_units(batch, units=[7, 3])
+    assert [ax.get_title() for ax in axes] == ["Unit 7", "Unit 3"]
+    np.testing.assert_array_equal(
+        [line.get_ydata() for line in axes[1].lines], batch.activity[..., 3]
+    )
+
+
+def test_wrong_units_are_named(batch, key):
+    draw = plot.activity_sample_units
+    for arguments, error, match in (
+        ({"n_units": 51, "key": key}, ValueError, "n_units must be at most 50, .* got 51"),
+        ({"units": [3, 50]}, ValueError, "units must be .*49, got 50"),
+        ({"units": [-1]}, ValueError, "units must be .*0, got -1"),
+        ({"units": [1.5]}, TypeError, "units .* got 1.5"),
+        ({"units": []}, ValueError, "units must have at least one"),
+        ({}, ValueError, "n_units and key must be given, or units"),
+        ({"n_units": 3}, ValueError, "n_units and key must be given, or units; got n_units=3"),
+        ({"units": [1], "key": key}, ValueError, "units must be given alone"),
+    ):
+        with pytest.raises(error, match=match):
+            draw(batch, **arguments)
 
 
 def test_preferred_directions_are_those_of_the_cosines_that_made_the_activity(batch):
     preferred, depth = np.array([0.5, 2.0, 4.0]), np.array([0.1, 0.3, 0.2])
     cosine = np.cos(directions_of(batch)[:, None] - preferred) * depth
-    activity = np.repeat(cosine[:, None], 99, axis=1)
+    activity = jnp.repeat(jnp.asarray(cosine)[:, None], 99, axis=1)
     figure, ax = plot.preferred_directions(batch.replace(activity=activity))
     tips = np.array([line.get_xydata()[-1] for line in ax.lines[::2]])
     np.testing.assert_allclose(tips, np.stack([preferred, depth], axis=-1), rtol=1e-4)
     assert ax.get_ylim()[1] > 0.3
-    assert "(0 to 1.15 s)" in ax.get_title()
+    assert "(0 to 0.65 s)" in ax.get_title()
     assert plot.preferred_directions(batch, ax)[0] is figure
 
 
 def test_preferred_directions_use_the_steps_in_the_window(batch):
     activity = np.zeros((7, 99, 1))
     activity[:, 40:, 0] = np.cos(directions_of(batch))[:, None]
-    trajectory = batch.replace(activity=activity)
+    trajectory = batch.replace(activity=jnp.asarray(activity))
     for window, depth in (((2, 4), 1), ((0, 1.9), 0)):
         _, ax = plot.preferred_directions(trajectory, window=window)
         assert ax.lines[0].get_ydata()[-1] == pytest.approx(depth)
@@ -349,10 +404,8 @@ def test_principal_components_are_drawn_in_four_panels(batch):
         plot.principal_components(batch.replace(activity=batch.activity[..., :1]))
 
 
-def test_reaches_are_animated_as_a_small_gif(trained, key, tmp_path):
-    env, params = trained.params()
-    params = params.replace(max_steps_in_episode=20)
-    trajectory = rollout(env, params, trained.policy(), params.task.validation_trials(), key)
+def test_reaches_are_animated_as_a_small_gif(tmp_path):
+    trajectory = run(max_steps_in_episode=20)
     path = tmp_path / "reaches.gif"
     figure, _ = plot.animate_reaches(trajectory, path, frames_per_second=10)
     assert list(tmp_path.iterdir()) == [path]
@@ -387,7 +440,7 @@ def test_wrong_animations_are_named(batch, tmp_path):
         plot.animate_reaches(batch, playback=0)
     with pytest.raises(ValueError, match="frames_per_second must be at most 50, got 60"):
         plot.animate_reaches(batch, frames_per_second=60)
-    uneven = batch.replace(time=batch.time * np.arange(1, 8)[:, None])
+    uneven = batch.replace(time=batch.time * jnp.arange(1.0, 8.0)[:, None])
     with pytest.raises(ValueError, match="trials of the same times"):
         plot.animate_reaches(uneven)
     with pytest.raises(FileNotFoundError, match="in a folder that exists, got .*nowhere"):
@@ -406,12 +459,36 @@ DRAWN_FROM_TRAJECTORIES = {
 
 
 @pytest.mark.parametrize(("name", "arguments"), DRAWN_FROM_TRAJECTORIES.items())
-def test_wrong_trajectories_and_axes_are_named(batch, name, arguments):
+def test_wrong_trajectories_are_named(batch, name, arguments):
     draw = getattr(plot, name)
-    with pytest.raises(ValueError, match=r"got pos of shape \(1, 7, 100, 2\)"):
-        draw(take(batch, None), **arguments)
+    with pytest.raises(ValueError, match=r"got pos of shape \(0, 100, 2\)"):
+        draw(take(batch, slice(0, 0)), **arguments)
     with pytest.raises(TypeError, match="trajectory must be a Trajectory.* got ArrayImpl"):
         draw(batch.activity, **arguments)
+
+
+TRAJECTORIES = {
+    "one command, three leading axes": lambda: take(run(plant=Lever()), (None, None)),
+    "six commands, one trial": lambda: take(run(plant=Muscles()), 0),
+    "six commands, replicates and trials": lambda: replicates(Muscles),
+    "moving targets": lambda: run(task=Circling()),
+    "100 trials": lambda: run(
+        jax.vmap(SimpleReaches().sample)(jax.random.split(jax.random.key(2), 100))
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TRAJECTORIES)
+def test_every_figure_is_drawn_of_any_trajectory(kind):
+    trajectory = TRAJECTORIES[kind]()
+    drawn = {**DRAWN_FROM_TRAJECTORIES, "reach_endpoints": {}}
+    del drawn["preferred_directions" if trajectory.pos.ndim == 2 else "activity_heatmap"]
+    for name, arguments in drawn.items():
+        figure, what = getattr(plot, name)(trajectory, **arguments)
+        assert figure.axes
+        if name == "animate_reaches":
+            what._draw_was_started = True
+        plt.close(figure)
 
 
 def test_wrong_axes_are_named(batch, key):
@@ -426,9 +503,57 @@ def test_wrong_axes_are_named(batch, key):
         plot.speed_profiles(batch, ax.figure)
 
 
-def test_commands_that_are_not_on_a_plane_are_named(batch):
-    with pytest.raises(ValueError, match=r"got command of shape \(7, 99, 3\)"):
-        plot.effector_trajectories(batch.replace(command=np.zeros((7, 99, 3))))
+COMMANDS = {
+    Muscles: ([f"Muscle {index}" for index in range(6)], "Command"),
+    Joints: (["Shoulder torque", "Elbow torque"], "Command [N m]"),
+    Lever: (["Torque"], "Command [N m]"),
+}
+
+
+@pytest.mark.parametrize("plant", COMMANDS)
+def test_commands_that_are_no_force_are_drawn_over_time_with_names_and_units(plant):
+    trajectory = run(plant=plant())
+    figure, axes = plot.effector_trajectories(trajectory)
+    titles, label = COMMANDS[plant]
+    assert [ax.get_title() for ax in axes] == ["Position", "Velocity", *titles]
+    for index, ax in enumerate(axes[2:]):
+        drawn = [line.get_xydata() for line in curves(ax)]
+        command = trajectory.command[..., index]
+        np.testing.assert_array_equal(drawn, np.stack([trajectory.time[:, :-1], command], -1))
+    assert axes[2].get_ylabel() == label
+    assert axes[-1].get_xlabel() == "Time [s]"
+    assert plot.effector_trajectories(trajectory, axes)[0] is figure
+    with pytest.raises(ValueError, match=f"axes must be {len(axes)} in number, got 1"):
+        plot.effector_trajectories(trajectory, axes[:1])
+
+
+def test_moving_targets_have_paths_and_no_straight_lines(batch):
+    moving = run(task=Circling())
+    _, (ax, *_) = plot.effector_trajectories(moving)
+    paths = [line.get_xydata() for line in ax.lines if line.get_label() == "target"]
+    np.testing.assert_array_equal(paths, moving.target.pos)
+    assert not [line for line in ax.lines if len(line.get_xdata()) == 2]
+    _, (ax, *_) = plot.effector_trajectories(batch)
+    assert "target" not in labelled(ax)
+    figure, animation = plot.animate_reaches(moving)
+    animation._draw_frame(9)
+    (crosses,) = [line for line in figure.axes[0].lines if line.get_marker() == "+"]
+    np.testing.assert_array_equal(crosses.get_xydata(), moving.target.pos[:, 8])
+    animation._draw_was_started = True
+
+
+def test_names_are_never_taken_for_mathematics(batch):
+    names = ("$", r"$\frac{$", "a_b$c", r"\$", "<b>")
+    losses = {f"training_{name}": np.ones(2) for name in names}
+    history = {"iteration": np.arange(2), "training_total": np.ones(2), **losses}
+    figure, ax = plot.loss_history(History({**history, "validation_total": np.ones(2)}))
+    figure.draw_without_rendering()
+    assert "a b\\$c" in [text.get_text() for text in ax.get_legend().get_texts()]
+    figure, axes = plot.effector_trajectories(
+        batch.replace(controls=((names[0], names[1]), (names[3], "$")))
+    )
+    figure.draw_without_rendering()
+    assert len(axes) == 4
 
 
 def test_trials_that_diverged_are_drawn_as_far_as_they_are_finite(batch):
@@ -463,3 +588,67 @@ def test_losses_that_are_zero_or_not_finite_leave_gaps_in_the_figure():
     figure.draw_without_rendering()
     assert np.isfinite(ax.get_ylim()).all()
     assert ax.get_ylim()[0] > 0
+
+
+def test_figures_for_paper_are_as_wide_as_a_column_and_change_no_setting(batch, tmp_path):
+    before = plt.rcParams.copy()
+    for columns, width in ((1, 3.5), (2, 7.2)):
+        with plot.paper_style(columns):
+            figure, _ = plot.effector_trajectories(batch)
+            assert figure.get_figwidth() == width
+            assert plt.rcParams["font.size"] == 7
+        assert plt.rcParams == before
+    assert plot.effector_trajectories(batch)[0].get_figwidth() > 7.2
+    with pytest.raises(ValueError, match="columns must be .* got 3"), plot.paper_style(3):
+        pass
+
+
+def test_saved_fonts_are_true_type(batch, tmp_path):
+    figure, _ = plot.speed_profiles(batch)
+    before = plt.rcParams.copy()
+    plot.save_figure(figure, tmp_path / "speed.pdf")
+    written = (tmp_path / "speed.pdf").read_bytes()
+    assert b"/CIDFontType2" in written
+    assert b"/Type3" not in written
+    plot.save_figure(figure, tmp_path / "speed", format="svg")
+    assert (tmp_path / "speed").read_text().startswith("<?xml")
+    assert plt.rcParams == before
+
+
+def overlapping(figure):
+    """Pairs of words of a figure that overlap."""
+    figure.draw_without_rendering()
+    words = []
+    for ax in figure.axes:
+        if ax.axison and ax.name != "polar":
+            for axis in (ax.xaxis, ax.yaxis):
+                low, high = sorted(axis.get_view_interval())
+                ticks = [*axis.get_major_ticks()]
+                words += [each.label1 for each in ticks if low <= each.get_loc() <= high]
+        legend = ax.get_legend()
+        words += [*([] if legend is None else legend.get_texts())]
+        words += [ax.xaxis.label, ax.yaxis.label, ax.title]
+    words += [text for legend in figure.legends for text in legend.get_texts()]
+    words = [word for word in words if word.get_text() and word.get_visible()]
+    boxes = [(word.get_text(), word.get_window_extent().padded(-0.5)) for word in words]
+    return [
+        (first, second)
+        for index, (first, one) in enumerate(boxes)
+        for second, other in boxes[:index]
+        if one.overlaps(other)
+    ]
+
+
+@pytest.mark.parametrize(("columns", "plant"), [(1, None), (1, Muscles), (2, Muscles)])
+def test_no_words_overlap_in_a_paper(columns, plant):
+    trajectory = replicates(plant)
+    with plot.paper_style(columns):
+        for figure, _ in (
+            plot.effector_trajectories(trajectory),
+            plot.effector_trajectories(take(trajectory, 0)),
+            plot.speed_profiles(trajectory),
+            plot.activity_sample_units(trajectory, 6, key=jax.random.key(0)),
+            plot.principal_components(trajectory),
+            plot.reach_endpoints(trajectory),
+        ):
+            assert overlapping(figure) == []

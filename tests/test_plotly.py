@@ -5,14 +5,21 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from trajectories import Circling, History, Joints, Lever, Muscles, replicates, run, take
 
-from agents import History
-from fbx_env import analysis, colors, make, plot, plotly, rollout
+from fbx_env import SimpleReaches, analysis, plot, plotly
+from fbx_env.figures import colors
 
-NAMES = [name for name in vars(plot) if inspect.isfunction(getattr(plot, name))]
+MATPLOTLIB_ONLY = ("paper_style", "save_figure")
+NAMES = [
+    name
+    for name in vars(plot)
+    if inspect.isfunction(getattr(plot, name)) and name not in MATPLOTLIB_ONLY
+]
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +29,8 @@ def close_figures():
 
 
 @pytest.fixture
-def batch(trained, key):
-    env, params = trained.params()
-    return rollout(env, params, trained.policy(), params.task.validation_trials(), key)
+def batch():
+    return run()
 
 
 @pytest.fixture
@@ -40,10 +46,6 @@ def history():
     )
 
 
-def take(trajectory, index):
-    return jax.tree.map(lambda leaf: leaf[index], trajectory)
-
-
 def named(figure, name):
     (trace,) = [trace for trace in figure.data if trace.name == name]
     return trace
@@ -51,7 +53,7 @@ def named(figure, name):
 
 def of_trials(figure):
     """The curves of trials, in order of panels."""
-    return [trace for trace in figure.data if (trace.name or "").startswith("trial ")]
+    return [trace for trace in figure.data if (trace.name or "").startswith("trial")]
 
 
 def points(trace):
@@ -95,8 +97,9 @@ def test_loss_history_of_replicates_has_a_band(history):
     }
     figure = plotly.loss_history(History(columns))
     np.testing.assert_array_equal(named(figure, "total").y, [4, 3, 2])
-    band = figure.data[0]
-    np.testing.assert_array_equal(band.y, [2, 1.5, 1, 3, 4.5, 6])
+    low, high = figure.data[:2]
+    np.testing.assert_array_equal([low.y, high.y], [[2, 1.5, 1], [6, 4.5, 3]])
+    assert high.fill == "tonexty"
     bars = named(figure, "total, validation").error_y
     np.testing.assert_array_equal(bars.array, [0.5, 0.25])
     assert "mean of 2 replicates" in figure.layout.legend.title.text
@@ -120,34 +123,92 @@ def test_effector_trajectories_draw_reaches_goals_and_units(batch):
     np.testing.assert_array_equal(points(named(figure, "start")), batch.trial.start)
     frame = points(named(figure, "workspace"))
     assert (frame.min(0).tolist(), frame.max(0).tolist()) == ([-1, -1], [1, 2])
-    guides = points(named(figure, "straight way")).reshape(7, 3, 2)
+    guides = points(named(figure, "straight line")).reshape(7, 3, 2)
     np.testing.assert_array_equal(guides[:, 1], batch.trial.goal)
     assert figure.layout.xaxis2.title.text == "x [m/s]"
     assert figure.layout.yaxis3.scaleanchor == "x3"
     names = {
         trace.name for trace in plotly.effector_trajectories(batch, straight_guides=False).data
     }
-    assert not names & {"straight way", "workspace"}
+    assert not names & {"straight line", "workspace"}
 
 
-def test_speed_profiles_draw_speed_and_the_mean_of_many(batch, trained, key):
+def test_speed_profiles_draw_speed(batch):
     curves = of_trials(plotly.speed_profiles(batch))
     speed = np.linalg.norm(batch.vel, axis=-1)
     np.testing.assert_allclose([trace.y for trace in curves], speed, rtol=1e-6)
     np.testing.assert_array_equal(curves[0].x, batch.time[0])
-    twice = jax.tree.map(lambda leaf: np.concatenate([leaf, leaf]), batch.replace(trial=None))
-    trials = jax.tree.map(lambda leaf: np.concatenate([leaf, leaf]), batch.trial)
-    figure = plotly.speed_profiles(twice.replace(trial=trials))
-    np.testing.assert_allclose(named(figure, "mean of 14").y, speed.mean(0), rtol=1e-6)
 
 
-def test_reach_endpoints_draw_starts_goals_and_workspace(key):
-    _, params = make()
-    trials = jax.vmap(params.task.sample)(jax.random.split(key, 20))
-    figure = plotly.reach_endpoints(trials, workspace=params.task.workspace)
+def test_many_trials_have_means_that_the_legend_lists():
+    several = replicates()
+    figure = plotly.speed_profiles(several)
+    speed = np.linalg.norm(several.vel, axis=-1)
+    listed = [trace for trace in figure.data if trace.showlegend]
+    np.testing.assert_allclose([trace.y for trace in listed], speed.mean(0), rtol=1e-5)
+    assert figure.layout.legend.title.text == "mean ± SD, n = 3<br>by direction"
+    curves = of_trials(figure)
+    assert [trace.legendgroup for trace in curves[:7]] == [trace.name for trace in listed]
+    assert curves[0].opacity < 1
+    low, high = [trace for trace in figure.data if trace.legendgroup == "51°"][3:5]
+    np.testing.assert_allclose(high.y - low.y, 2 * speed.std(0, ddof=1)[1], atol=1e-5)
+    nine = plotly.speed_profiles(run(task=SimpleReaches(eval_n_directions=9)))
+    np.testing.assert_allclose(
+        named(nine, "all trials").y, np.mean([trace.y for trace in of_trials(nine)], 0), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("plant", [Muscles, Joints, Lever])
+def test_commands_that_are_no_force_are_drawn_over_time_with_names_and_units(plant):
+    trajectory = run(plant=plant())
+    figure = plotly.effector_trajectories(trajectory)
+    curves = of_trials(figure)[14:]
+    command = np.moveaxis(np.asarray(trajectory.command), -1, 0)
+    np.testing.assert_array_equal([trace.y for trace in curves], command.reshape(-1, 99))
+    titles = [annotation.text for annotation in figure.layout.annotations]
+    assert titles == [ax.get_title() for ax in plot.effector_trajectories(trajectory)[1]]
+    unit = trajectory.controls[0][1]
+    assert figure.layout.yaxis3.title.text == (f"Command [{unit}]" if unit else "Command")
+
+
+def test_no_figure_has_a_width_of_its_own(batch):
+    figures = (
+        plotly.effector_trajectories(batch),
+        plotly.effector_trajectories(run(plant=Muscles())),
+        plotly.speed_profiles(batch),
+        plotly.activity_heatmap(take(batch, 0)),
+        plotly.animate_reaches(batch),
+    )
+    assert [figure.layout.width for figure in figures] == [None] * 5
+    assert figures[3].data[0].colorbar.title.side == "top"
+
+
+def test_moving_targets_are_drawn():
+    moving = run(task=Circling())
+    figure = plotly.animate_reaches(moving)
+    paths = [points(trace) for trace in figure.data if trace.name == "target"][:4]
+    np.testing.assert_array_equal(paths, moving.target.pos)
+    crosses = figure.frames[9].data[-1]
+    np.testing.assert_array_equal(points(crosses), moving.target.pos[:, 8])
+    guides = named(plotly.effector_trajectories(moving), "straight line")
+    assert len(guides.x) == 0
+
+
+def test_names_are_shown_as_they_are():
+    columns = {"training_<b>$a$": np.ones(2), "training_total": np.ones(2)}
+    history = History({"iteration": np.arange(2), "validation_total": np.ones(2), **columns})
+    named(plotly.loss_history(history), "&lt;b&gt;&#36;a&#36;")
+
+
+def test_reach_endpoints_draw_starts_goals_and_workspace(batch, key):
+    task = SimpleReaches()
+    trials = jax.vmap(task.sample)(jax.random.split(key, 20))
+    figure = plotly.reach_endpoints(trials, workspace=task.workspace)
     np.testing.assert_array_equal(points(named(figure, "start")), trials.start)
     np.testing.assert_array_equal(points(named(figure, "goal")), trials.goal)
     assert named(figure, "workspace").x == (-1, 1, 1, -1, -1)
+    ends = named(plotly.reach_endpoints(batch), "end of reach")
+    np.testing.assert_array_equal(points(ends), batch.pos[:, -1])
 
 
 def test_activity_heatmap_shows_units_over_time_with_white_for_none(batch):
@@ -157,7 +218,7 @@ def test_activity_heatmap_shows_units_over_time_with_white_for_none(batch):
     np.testing.assert_array_equal(heatmap.z, one.activity.T)
     assert len(heatmap.x) == heatmap.z.shape[1] + 1
     assert heatmap.zmin == -heatmap.zmax == -np.abs(one.activity).max()
-    with pytest.raises(ValueError, match="one trial, got a batch of 7"):
+    with pytest.raises(ValueError, match=r"one trial, got a batch of shape \(7,\)"):
         plotly.activity_heatmap(batch)
 
 
@@ -173,6 +234,8 @@ def test_sampled_units_are_those_of_the_counterpart(batch, n_units, key):
     assert sum(trace.showlegend for trace in of_trials(figure)) == 7
     with pytest.raises(ValueError, match="n_units must be at most 50, .* got 51"):
         plotly.activity_sample_units(batch, 51, key=key)
+    chosen = plotly.activity_sample_units(batch, units=[7, 3])
+    assert [annotation.text for annotation in chosen.layout.annotations] == ["Unit 7", "Unit 3"]
 
 
 def test_preferred_directions_are_those_of_the_counterpart(batch):
@@ -194,7 +257,7 @@ def test_principal_components_are_those_of_the_analysis(batch):
     np.testing.assert_array_equal([points(trace) for trace in curves[:7]], found.scores[..., :2])
     np.testing.assert_array_equal([trace.y for trace in curves[7:14]], found.scores[..., 0])
     np.testing.assert_array_equal([trace.y for trace in curves[14:]], found.scores[..., 1])
-    np.testing.assert_array_equal(named(figure, "each component").y, found.explained[:10])
+    np.testing.assert_array_equal(named(figure, "each").y, found.explained[:10])
 
 
 def test_an_animation_steps_through_the_trial(batch):
@@ -207,7 +270,7 @@ def test_an_animation_steps_through_the_trial(batch):
     (button,) = figure.layout.updatemenus[0].buttons
     assert button.args[1]["frame"]["duration"] == pytest.approx(25)
     assert [step.label for step in figure.layout.sliders[0].steps[:2]] == ["0.00", "0.05"]
-    uneven = batch.replace(time=batch.time * np.arange(1, 8)[:, None])
+    uneven = batch.replace(time=batch.time * jnp.arange(1.0, 8.0)[:, None])
     with pytest.raises(ValueError, match="trials of the same times"):
         plotly.animate_reaches(uneven)
     with pytest.raises(ValueError, match="playback must be finite and greater than 0, got 0"):
@@ -228,7 +291,7 @@ def test_an_animation_steps_through_the_trial(batch):
 )
 def test_wrong_trajectories_are_named(batch, name, arguments):
     draw = getattr(plotly, name)
-    with pytest.raises(ValueError, match=r"got pos of shape \(1, 7, 100, 2\)"):
-        draw(take(batch, None), **arguments)
+    with pytest.raises(ValueError, match=r"got pos of shape \(0, 100, 2\)"):
+        draw(take(batch, slice(0, 0)), **arguments)
     with pytest.raises(TypeError, match="trajectory must be a Trajectory.* got ArrayImpl"):
         draw(batch.activity, **arguments)

@@ -1,21 +1,16 @@
-"""Trajectories and histories that cannot be drawn are told so."""
+"""Trajectories become arrays with one leading axis; those that cannot be drawn are refused."""
 
-import jax
 import numpy as np
 import pytest
+from trajectories import Circling, Muscles, replicates, run, take
 
-from agents import History
-from fbx_env import Trial, records, rollout
+from fbx_env import Trial
+from fbx_env.figures import records
 
 
 @pytest.fixture
-def batch(trained, key):
-    env, params = trained.params()
-    return rollout(env, params, trained.policy(), params.task.validation_trials(), key)
-
-
-def take(trajectory, index):
-    return jax.tree.map(lambda leaf: leaf[index], trajectory)
+def batch():
+    return run()
 
 
 def test_one_trial_gets_an_axis(batch):
@@ -29,27 +24,54 @@ def test_one_trial_gets_an_axis(batch):
     )
 
 
+def test_any_leading_axes_become_one():
+    several = replicates()
+    record = records.reaches(several)
+    assert (len(record), record.shape) == (21, (3, 7))
+    np.testing.assert_array_equal(record.pos[9], several.pos[1, 2])
+    np.testing.assert_array_equal(record.target[9], several.target.pos[1, 2])
+    assert record.names[9] == "trial 1, 2, 103°"
+    assert records.reaches(take(several, None)).shape == (1, 3, 7)
+    assert records.one_reach(take(take(several, 0), 2)).names == ["trial, 103°"]
+
+
+def test_commands_have_the_names_and_units_of_the_plant(batch):
+    assert records.reaches(batch).controls == (("force x", "N"), ("force y", "N"))
+    assert records.reaches(run(plant=Muscles())).controls[5] == ("muscle 5", "")
+
+
+def test_targets_move_if_they_are_elsewhere_than_at_start_and_goal(batch):
+    assert not records.reaches(batch).has_moving_target.any()
+    moving = records.reaches(run(task=Circling()))
+    assert moving.has_moving_target.all()
+    assert np.abs(moving.places).max() >= 0.3
+    np.testing.assert_array_equal(moving.target_at_states[:, 1:], moving.target)
+
+
 def test_wrong_trajectories_are_named(batch):
     with pytest.raises(TypeError, match=r"must be a Trajectory.* got ArrayImpl of shape \(7, 99"):
         records.reaches(batch.activity)
-    with pytest.raises(ValueError, match=r"one leading axis.* got pos of shape \(1, 7, 100, 2\)"):
-        records.reaches(take(batch, None))
     with pytest.raises(ValueError, match=r"activity of shape \(7, 99, 50\) .* got \(7, 98, 50\)"):
         records.reaches(batch.replace(activity=batch.activity[:, 1:]))
     with pytest.raises(ValueError, match=r"start of shape \(7, 2\) .* got \(2,\)"):
         records.reaches(batch.replace(trial=Trial((0, 0), (1, 1))))
+    with pytest.raises(ValueError, match=r"command of shape \(7, 99, 3\) .*3 controls"):
+        records.reaches(batch.replace(controls=(("a", ""), ("b", ""), ("c", ""))))
     with pytest.raises(ValueError, match="at least one trial"):
         records.reaches(take(batch, slice(0, 0)))
-    with pytest.raises(ValueError, match=r"batch of 7; take one with fbx_env.tree_take"):
+    with pytest.raises(ValueError, match=r"batch of shape \(7,\); take one with fbx_env.tree_take"):
         records.one_reach(batch)
 
 
 def test_wrong_trials_and_workspaces_are_named(batch):
-    assert records.endpoints(Trial((0, 0), (1, 2)))[1].tolist() == [[1, 2]]
-    with pytest.raises(TypeError, match="trials must be a Trial.* got Trajectory"):
-        records.endpoints(batch)
-    with pytest.raises(ValueError, match=r"got start of shape \(1, 7, 2\)"):
-        records.endpoints(take(batch.trial, None))
+    assert records.endpoints(Trial((0, 0), (1, 2))).goal.tolist() == [[1, 2]]
+    assert records.endpoints(take(batch.trial, None)).start.shape == (7, 2)
+    assert records.endpoints(batch.trial).reached is None
+    np.testing.assert_array_equal(records.endpoints(batch).reached, batch.pos[:, -1])
+    with pytest.raises(TypeError, match="trials must be a Trial.* got ArrayImpl"):
+        records.endpoints(batch.pos)
+    with pytest.raises(ValueError, match=r"got start of shape \(0, 2\)"):
+        records.endpoints(take(batch.trial, slice(0, 0)))
     with pytest.raises(
         ValueError, match=r"workspace must be \(\(x low.* got \[\[0, 0\], \[1, 0\]\]"
     ):
@@ -76,30 +98,3 @@ def test_speeding_up_ends_at_the_peak_of_the_mean_speed(batch):
     speed = np.linalg.norm(batch.vel, axis=-1).mean(0)
     assert begin == 0
     assert end == pytest.approx(0.05 * speed.argmax())
-
-
-def test_loss_curves_leave_out_updates_without_the_loss():
-    history = History({"iteration": np.arange(3), "validation_total": np.array([4, np.nan, 2])})
-    curve = records.loss_curve(history, "validation_total")
-    assert (curve.update.tolist(), curve.mean.tolist()) == ([1, 3], [4, 2])
-    assert curve.n_replicates == 1
-
-
-def test_replicates_have_mean_and_spread():
-    loss = np.array([[1.0, 2.0, 6.0], [1.0, 1.0, 1.0]])
-    history = History({"iteration": np.arange(2), "training_total": loss})
-    curve = records.loss_curve(history, "training_total")
-    assert curve.mean.tolist() == [3, 1]
-    assert (curve.low.tolist(), curve.high.tolist()) == ([1, 1], [6, 1])
-    assert curve.n_replicates == 3
-
-
-def test_wrong_histories_are_named():
-    with pytest.raises(TypeError, match="history must have terms and columns.* got dict"):
-        records.loss_curve({}, "training_total")
-    empty = History({"iteration": np.arange(0), "training_total": np.arange(0.0)})
-    with pytest.raises(ValueError, match="at least one update, got none"):
-        records.loss_curve(empty, "training_total")
-    wrong = History({"iteration": np.arange(2), "training_total": np.ones((3, 2))})
-    with pytest.raises(ValueError, match=r"training_total of shape \(2,\) or .* got \(3, 2\)"):
-        records.loss_curve(wrong, "training_total")

@@ -16,7 +16,7 @@ DOTTED = 30
 
 def opacity(n_trials: int) -> float:
     """Opacity of the curve of one of ``n_trials`` trials, from 1 down to 0.15."""
-    return max(0.15, min(1.0, math.sqrt(MANY / n_trials)))
+    return max(0.15, min(1.0, math.pow(MANY / n_trials, 0.4)))
 
 
 def grid_columns(n: int) -> int:

@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from fbx_env import analysis
+from fbx_env.figures import colors
 from fbx_env.figures.layout import MANY
 from fbx_env.figures.records import Reaches
 from fbx_env.parts.plants.plant import FORCE_IN_PLANE
 
 MOST_DIRECTIONS = 24
-"""Of more directions than these no means are taken, but one of all trials."""
+"""More directions than these are taken together in sectors."""
+
+SECTORS = 8
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials of which the mean is drawn.
+
+    Attributes:
+        trials: their indices.
+        name: their direction, or that of the middle of their sector.
+        color: of that direction; black for trials of all directions.
+        kind: what they have in common; empty for all trials.
+    """
+
+    trials: Int[np.ndarray, " members"]
+    name: str
+    color: str
+    kind: str
 
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean curve of some trials.
+    """The mean curve of a group of trials.
 
     Attributes:
         x, y: ``(n,)``.
         sd: standard deviation of y between the trials, ``(n,)``; ``None`` on a plane.
-        trials: the indices of the trials.
-        color: of their direction; black for trials of all directions.
+        group: the trials.
     """
 
     x: Float[np.ndarray, " n"]
     y: Float[np.ndarray, " n"]
     sd: Float[np.ndarray, " n"] | None
-    trials: Int[np.ndarray, " members"]
-    color: str
+    group: Group
 
 
 @dataclass(frozen=True)
@@ -42,15 +59,17 @@ class Panel:
     Attributes:
         title: of the panel; empty for none.
         x_label, y_label: of the axes, with units.
+        unit: of y, and on a plane of x; empty for none.
         x, y: ``(trials, n)``.
         time: of each point [s], ``(trials, n)``.
-        means: over the trials of each direction, or over all; none of up to eight trials.
+        means: over the trials of each direction or sector, or over all; none of up to eight.
         is_plane: whether a unit is as long along both axes, and points are not sorted along x.
     """
 
     title: str
     x_label: str
     y_label: str
+    unit: str
     x: Float[np.ndarray, "trials n"]
     y: Float[np.ndarray, "trials n"]
     time: Float[np.ndarray, "trials n"]
@@ -58,27 +77,24 @@ class Panel:
     is_plane: bool
 
     @property
-    def describe_means(self) -> str:
-        """A legend for the means: of how many trials, and whether by direction."""
-        sizes = sorted({len(mean.trials) for mean in self.means})
+    def describe_means(self) -> list[str]:
+        """A legend for the means: of how many trials, and what these have in common."""
+        sizes = sorted({len(mean.group.trials) for mean in self.means})
         count = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         spread = "" if self.is_plane else " ± SD"
-        return f"mean of {count}{spread}" + ("\nby direction" if len(self.means) > 1 else "")
+        return [f"mean{spread}, n = {count}", *filter(None, [self.means[0].group.kind])]
 
 
 def effector_panels(reaches: Reaches) -> list[Panel]:
     """Position, velocity and command: a panel for a force in the plane, else one a number."""
     ends = np.concatenate([reaches.start, reaches.goal], axis=-1)
+    groups = _by_direction(reaches)
     panels = [
-        _plane(reaches, reaches.pos, ("x [m]", "y [m]"), "Position", _alike(ends)),
-        _plane(reaches, reaches.vel, ("x [m/s]", "y [m/s]"), "Velocity", _by_direction(reaches)),
+        _plane(reaches, reaches.pos, "m", _alike(reaches, ends), title="Position"),
+        _plane(reaches, reaches.vel, "m/s", groups, title="Velocity"),
     ]
     if reaches.controls == FORCE_IN_PLANE:
-        labels = ("x [N]", "y [N]")
-        return [
-            *panels,
-            _plane(reaches, reaches.command, labels, "Command", _by_direction(reaches)),
-        ]
+        return [*panels, _plane(reaches, reaches.command, "N", groups, title="Command")]
     return [*panels, *command_panels(reaches)]
 
 
@@ -86,10 +102,7 @@ def command_panels(reaches: Reaches) -> list[Panel]:
     """Each number of the command over time."""
     return [
         _time_course(
-            reaches,
-            reaches.command[..., index],
-            f"Command [{unit}]" if unit else "Command",
-            name[:1].upper() + name[1:],
+            reaches, reaches.command[..., index], "Command", unit, name[:1].upper() + name[1:]
         )
         for index, (name, unit) in enumerate(reaches.controls)
     ]
@@ -97,15 +110,24 @@ def command_panels(reaches: Reaches) -> list[Panel]:
 
 def speed_panel(reaches: Reaches) -> Panel:
     """Speed over time."""
-    return _time_course(reaches, analysis.speed(reaches.vel), "Speed [m/s]")
+    return _time_course(reaches, analysis.speed(reaches.vel), "Speed", "m/s")
 
 
-def unit_panels(reaches: Reaches, units: Iterable[int]) -> list[Panel]:
+def unit_panels(reaches: Reaches, units: Int[np.ndarray, " chosen"]) -> list[Panel]:
     """The activity of each of some units over time."""
     return [
-        _time_course(reaches, reaches.activity[..., unit], "Activity", f"Unit {unit}")
+        _time_course(reaches, reaches.activity[..., unit], "Activity", title=f"Unit {unit}")
         for unit in units
     ]
+
+
+def legend_groups(reaches: Reaches) -> list[str]:
+    """The name under which a legend lists each trial: of its group, or its own without groups."""
+    names = reaches.names
+    for group in _by_direction(reaches):
+        for index in group.trials:
+            names[index] = group.name
+    return names
 
 
 @dataclass(frozen=True)
@@ -132,13 +154,14 @@ def component_panels(reaches: Reaches) -> Components:
         ValueError: if the activity is not finite.
     """
     found = analysis.principal_components(reaches.activity)
-    labels = ("Component 1", "Component 2")
     first, second = (
-        _time_course(reaches, found.scores[..., index], labels[index]) for index in (0, 1)
+        _time_course(reaches, found.scores[..., index], f"Component {index + 1}")
+        for index in (0, 1)
     )
+    plane = _plane(reaches, found.scores[..., :2], "", _by_direction(reaches))
     explained = found.explained[:10]
     return Components(
-        plane=_plane(reaches, found.scores[..., :2], labels, "", _by_direction(reaches)),
+        plane=replace(plane, x_label=first.y_label, y_label=second.y_label),
         number=1 + np.arange(len(explained)),
         explained=explained,
         courses=(first, second),
@@ -148,37 +171,63 @@ def component_panels(reaches: Reaches) -> Components:
 def _plane(
     reaches: Reaches,
     points: Float[np.ndarray, "trials n 2"],
-    labels: tuple[str, str],
-    title: str,
-    groups: list[Int[np.ndarray, " members"]],
+    unit: str,
+    groups: list[Group],
+    title: str = "",
 ) -> Panel:
     x, y = points[..., 0], points[..., 1]
-    means = tuple(_mean(reaches, group, x, y, None) for group in groups)
-    time = reaches.time[:, : x.shape[1]]
-    return Panel(title, *labels, x, y, time, means, is_plane=True)
+    means = tuple(
+        Mean(x[group.trials].mean(axis=0), y[group.trials].mean(axis=0), None, group)
+        for group in groups
+    )
+    return Panel(
+        title=title,
+        x_label=_with_unit("x", unit),
+        y_label=_with_unit("y", unit),
+        unit=unit,
+        x=x,
+        y=y,
+        time=reaches.time[:, : x.shape[1]],
+        means=means,
+        is_plane=True,
+    )
 
 
 def _time_course(
-    reaches: Reaches, values: Float[np.ndarray, "trials n"], label: str, title: str = ""
+    reaches: Reaches,
+    values: Float[np.ndarray, "trials n"],
+    label: str,
+    unit: str = "",
+    title: str = "",
 ) -> Panel:
     time = reaches.time[:, : values.shape[1]]
     groups = _by_direction(reaches)
     if not groups and len(reaches) > MANY:
-        groups = [np.arange(len(reaches))]
-    means = tuple(_mean(reaches, group, time, values, _sd(values[group])) for group in groups)
-    return Panel(title, "Time [s]", label, time, values, time, means, is_plane=False)
+        groups = [Group(np.arange(len(reaches)), "all trials", "#000000", "")]
+    means = tuple(
+        Mean(
+            time[group.trials].mean(axis=0),
+            values[group.trials].mean(axis=0),
+            _sd(values[group.trials]),
+            group,
+        )
+        for group in groups
+    )
+    return Panel(
+        title=title,
+        x_label="Time [s]",
+        y_label=_with_unit(label, unit),
+        unit=unit,
+        x=time,
+        y=values,
+        time=time,
+        means=means,
+        is_plane=False,
+    )
 
 
-def _mean(
-    reaches: Reaches,
-    trials: Int[np.ndarray, " members"],
-    x: Float[np.ndarray, "trials n"],
-    y: Float[np.ndarray, "trials n"],
-    sd: Float[np.ndarray, " n"] | None,
-) -> Mean:
-    directions = reaches.direction[trials]
-    color = reaches.colors[trials[0]] if np.all(directions == directions[0]) else "#000000"
-    return Mean(x[trials].mean(axis=0), y[trials].mean(axis=0), sd, trials, color)
+def _with_unit(label: str, unit: str) -> str:
+    return f"{label} [{unit}]" if unit else label
 
 
 def _sd(values: Float[np.ndarray, "members n"]) -> Float[np.ndarray, " n"]:
@@ -188,13 +237,34 @@ def _sd(values: Float[np.ndarray, "members n"]) -> Float[np.ndarray, " n"]:
     return sd
 
 
-def _by_direction(reaches: Reaches) -> list[Int[np.ndarray, " members"]]:
-    return _alike(reaches.direction[:, None])
+def _by_direction(reaches: Reaches) -> list[Group]:
+    """Many trials by their direction, or by the sector of it if there are too many directions."""
+    direction = reaches.direction
+    alike = _alike(reaches, direction[:, None])
+    if alike or len(np.unique(direction)) <= MOST_DIRECTIONS:
+        return alike
+    width = 2 * np.pi / SECTORS
+    sector = np.rint(direction / width) % SECTORS
+    shades = colors.cyclic(np.arange(SECTORS) * width)
+    kind = f"in sectors of {np.rad2deg(width):g}°"
+    return [
+        Group(np.flatnonzero(sector == index), _degrees(index * width), shades[index], kind)
+        for index in range(SECTORS)
+        if np.any(sector == index)
+    ]
 
 
-def _alike(labels: Float[np.ndarray, "trials k"]) -> list[Int[np.ndarray, " members"]]:
+def _alike(reaches: Reaches, labels: Float[np.ndarray, "trials k"]) -> list[Group]:
     """Groups of trials with the same labels, if there are many trials and few labels."""
     distinct, group = np.unique(np.round(labels, 4), axis=0, return_inverse=True)
     if len(labels) <= MANY or 2 * len(distinct) > len(labels) or len(distinct) > MOST_DIRECTIONS:
         return []
-    return [np.flatnonzero(group.ravel() == index) for index in range(len(distinct))]
+    members = [np.flatnonzero(group.ravel() == index) for index in range(len(distinct))]
+    names, shades = [_degrees(angle) for angle in reaches.direction], reaches.colors
+    return [
+        Group(trials, names[trials[0]], shades[trials[0]], "by direction") for trials in members
+    ]
+
+
+def _degrees(angle: float) -> str:
+    return f"{np.rad2deg(angle):.0f}°"

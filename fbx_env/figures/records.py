@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,10 @@ class Reaches:
         """The index of each trial and the direction of its reach."""
         indices = [", ".join(map(str, index)) for index in np.ndindex(self.shape)]
         degrees = np.rad2deg(self.direction)
-        return [f"trial {i}, {angle:.0f}°" for i, angle in zip(indices, degrees, strict=True)]
+        return [
+            f"trial {index}".rstrip() + f", {angle:.0f}°"
+            for index, angle in zip(indices, degrees, strict=True)
+        ]
 
     @property
     def step_time(self) -> Float[np.ndarray, "trials steps"]:
@@ -71,21 +75,23 @@ class Reaches:
     @property
     def has_moving_target(self) -> Bool[np.ndarray, " trials"]:
         """Which trials have a target that is elsewhere than at the start and at the goal."""
-        away: Bool[np.ndarray, " trials"] = np.ones(len(self), bool)
-        for end in (self.start, self.goal):
-            away = away & ~np.isclose(self.target, end[:, None], atol=1e-6).all(-1)
-        return away.any(axis=-1)
+        at_an_end = [
+            np.isclose(self.target, end[:, None], atol=1e-6).all(axis=-1)
+            for end in (self.start, self.goal)
+        ]
+        moving: Bool[np.ndarray, " trials"] = ~np.logical_or(*at_an_end).all(axis=-1)
+        return moving
 
     @property
     def target_at_states(self) -> Float[np.ndarray, "trials states 2"]:
         """Where the effector should be in each state [m]; at first, as after the first step."""
         return np.concatenate([self.target[:, :1], self.target], axis=1)
+
     @property
     def places(self) -> Float[np.ndarray, "points 2"]:
         """All points of the plane where something is [m]: effectors, starts, goals, targets."""
         everywhere = (self.pos, self.target, self.start, self.goal)
         return np.concatenate([points.reshape(-1, 2) for points in everywhere])
-
 
 
 def reaches(trajectory: Trajectory) -> Reaches:
@@ -130,7 +136,8 @@ def reaches(trajectory: Trajectory) -> Reaches:
                 f"{values['pos'].shape} and {len(trajectory.controls)} controls, "
                 f"got {values[name].shape}"
             )
-    flat = {name: values[name].reshape(-1, *end) for name, end in ends.items()}
+    n_trials = math.prod(axes)
+    flat = {name: values[name].reshape(n_trials, *end) for name, end in ends.items()}
     return Reaches(**flat, controls=trajectory.controls, shape=tuple(axes))
 
 
@@ -143,8 +150,8 @@ def one_reach(trajectory: Trajectory) -> Reaches:
     batch = reaches(trajectory)
     if batch.shape:
         raise ValueError(
-            f"trajectory must be of one trial, got a batch of {len(batch)}; "
-            "take one with fbx_env.tree_take(trajectory, 0)"
+            f"trajectory must be of one trial, got a batch of shape {batch.shape}; "
+            "take one with fbx_env.tree_take(trajectory, 0), once for each axis"
         )
     return batch
 

@@ -1,7 +1,8 @@
 """Figures of training, of reaches and of a network's activity; importing this imports matplotlib.
 
 Each function makes a new figure, or draws into axes it is given, and returns the figure and its
-axes. ``fbx_env.plotly`` has interactive counterparts.
+axes. ``fbx_env.plotly`` has interactive counterparts. ``paper_style`` makes figures for a journal's
+page, ``save_figure`` saves one with its fonts.
 """
 
 from fbx_env.plot.activity import activity_heatmap as activity_heatmap
@@ -12,5 +13,7 @@ from fbx_env.plot.animation import animate_reaches as animate_reaches
 from fbx_env.plot.reaches import effector_trajectories as effector_trajectories
 from fbx_env.plot.reaches import reach_endpoints as reach_endpoints
 from fbx_env.plot.reaches import speed_profiles as speed_profiles
+from fbx_env.plot.style import paper_style as paper_style
+from fbx_env.plot.style import save_figure as save_figure
 from fbx_env.plot.training import loss_history as loss_history
 from fbx_env.plot.training import training_and_validation as training_and_validation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fbx_env import analysis
+from fbx_env.analysis import CosineTuning
 from fbx_env.figures import colors, records
 from fbx_env.figures.layout import MANY, grid_columns, largest
+from fbx_env.figures.panels import Components, component_panels, unit_panels
 from fbx_env.plot import style
-from fbx_env.figures.records import Reaches
+from fbx_env.plot.curves import draw_panel, means_legend_below
 from fbx_env.rollout import Trajectory
 
 SHADES = LinearSegmentedColormap.from_list("explained", ["0.85", colors.PALETTE[0]])
@@ -43,9 +44,7 @@ def activity_heatmap(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Fi
         >>> figure, ax = activity_heatmap(fbx_env.tree_take(trajectory, 0))
     """
     reach = records.one_reach(trajectory)
-    if ax is None:
-        _, (ax,) = style.new_axes(1, 1, (6.4, 3.9))
-    (ax,) = style.given_axes(ax, 1)
+    ax = style.one_axes(ax)
     activity, time = reach.activity[0], reach.time[0]
     limit = largest(activity)
     image = ax.imshow(
@@ -56,29 +55,33 @@ def activity_heatmap(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Fi
         aspect="auto",
         origin="lower",
         interpolation="nearest",
-        extent=(time[0], time[-1], -0.5, activity.shape[-1] - 0.5),
+        extent=(float(time[0]), float(time[-1]), -0.5, activity.shape[-1] - 0.5),
     )
     ax.set(xlabel="Time [s]", ylabel="Unit", facecolor="0.8")
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
     style.figure_of(ax).colorbar(image, ax=ax, label="Activity", pad=0.02)
     return style.figure_of(ax), ax
 
 
 def activity_sample_units(
     trajectory: Trajectory,
-    n_units: int,
+    n_units: int | None = None,
     *,
-    key: PRNGKeyArray,
+    units: Iterable[int] | None = None,
+    key: PRNGKeyArray | None = None,
     axes: Sequence[Axes] | np.ndarray | None = None,
 ) -> tuple[Figure, np.ndarray]:
-    """Draw the activity of a random sample of units over time, a panel a unit, for all trials.
+    """Draw the activity of some units over time, a panel a unit, for all trials.
 
-    The same key samples the same units of any network with as many units, and a larger sample
-    begins with the smaller one. Colours are those of the trials in ``effector_trajectories``.
+    Give the units, or how many to choose at random and a key. The same key chooses the same units
+    of any network with as many units, and a larger sample begins with the smaller one. Colours are
+    those of the trials in ``effector_trajectories``; more than eight trials are transparent, under
+    mean and standard deviation.
 
     Args:
-        trajectory: one trial, or a batch with one leading axis.
-        n_units: how many units to draw.
+        trajectory: one trial or many of one network, with any leading axes.
+        n_units: how many units to choose.
+        units: which units to draw, instead of ``n_units`` and ``key``.
         key: of the random choice.
         axes: as many axes to draw into; a new figure if not given.
 
@@ -86,24 +89,24 @@ def activity_sample_units(
         Figure and axes, one a unit.
 
     Raises:
-        TypeError: if ``trajectory`` is not a ``Trajectory``, or ``n_units`` not a whole number.
-        ValueError: if the trajectory has more than one leading axis, or ``n_units`` is less than 1
-            or more than there are.
+        TypeError: if ``trajectory`` is not a ``Trajectory``, or a number not whole.
+        ValueError: if there are no trials; if units that there are not are asked for, or none; or
+            if neither ``units`` nor both of ``n_units`` and ``key`` are given.
 
     Example:
         >>> figure, axes = activity_sample_units(trajectory, 4, key=jax.random.key(3))
+        >>> figure, axes = activity_sample_units(trajectory, units=[7, 12])
     """
     reaches = records.reaches(trajectory)
-    units = analysis.sample_units(n_units, reaches.activity.shape[-1], key)
+    panels = unit_panels(reaches, records.chosen_units(reaches, n_units, units, key))
+    flat = style.given_axes(_grid(len(panels)) if axes is None else axes, len(panels))
+    for ax, panel in zip(flat, panels, strict=True):
+        draw_panel(ax, panel, reaches)
+    _label_outer(flat)
+    style.direction_key(_upper_right(flat), reaches.direction)
     if axes is None:
-        axes = _grid(n_units)
-    panels = style.given_axes(axes, n_units)
-    for panel, unit in zip(panels, units, strict=True):
-        _draw_courses(panel, reaches, reaches.activity[..., unit])
-        style.tidy(panel, title=f"Unit {unit}")
-    _label_outer(panels, xlabel="Time [s]", ylabel="Activity")
-    style.direction_key(_upper_right(panels), reaches.direction)
-    return style.figure_of(panels[0]), panels
+        means_legend_below(style.figure_of(flat[0]), panels[0])
+    return style.figure_of(flat[0]), flat
 
 
 def preferred_directions(
@@ -116,10 +119,10 @@ def preferred_directions(
 
     A unit is a line from the centre: it points where the unit is most active, is as long as the
     activity rises there above its average over directions, and is blue as far as a cosine explains
-    how activity goes with direction.
+    how activity depends on direction.
 
     Args:
-        trajectory: a batch with reaches in at least three directions.
+        trajectory: of one network, with reaches in at least three directions.
         ax: polar axes to draw into; a new figure if not given.
         window: first and last time [s] of the steps over which activity is averaged. If not given,
             from the start until the mean speed is highest: while the effector brakes, units that
@@ -130,41 +133,21 @@ def preferred_directions(
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``.
-        ValueError: if it has more than one leading axis, reaches in fewer than three directions, or
-            activity that is not finite; if there are no steps in the window; or if ``ax`` is not
-            polar.
+        ValueError: if it has reaches in fewer than three directions, or activity that is not
+            finite; if there are no steps in the window; or if ``ax`` is not polar.
 
     Example:
         >>> figure, ax = preferred_directions(trajectory)
     """
-    reaches = records.reaches(trajectory)
-    window = records.speeding_up(reaches) if window is None else window
-    tuning = analysis.cosine_tuning(records.mean_activity(reaches, window), reaches.direction)
-    if ax is None:
-        _, (ax,) = style.new_axes(1, 1, (5.2, 4.2), subplot_kw={"projection": "polar"})
-    (ax,) = style.given_axes(ax, 1)
+    tuning, window = records.direction_tuning(trajectory, window)
+    ax = style.one_axes(ax, (5.2, 4.2), subplot_kw={"projection": "polar"})
     if not isinstance(ax, PolarAxes):
         raise ValueError(f"ax must be polar axes, got {ax.name} ones")
     shades = ScalarMappable(Normalize(0, 1), SHADES)
-    for direction, depth, explained in zip(
-        tuning.direction, tuning.depth, tuning.explained, strict=True
-    ):
-        color = shades.to_rgba(explained)
-        ax.plot([direction, direction], [0, depth], color=color, lw=1.4, zorder=1.2)
-        ax.plot(direction, depth, "o", color=color, ms=4, zorder=1.3)
-    ax.set_ylim(0, 1.08 * (tuning.depth.max() or 1.0))
-    ax.yaxis.set_major_locator(MaxNLocator(3))
-    ax.set_rlabel_position(_widest_gap(tuning.direction))
-    for label in ax.get_yticklabels():
-        label.set(
-            fontsize=style.SMALL, bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.5}
-        )
-    ax.grid(alpha=0.4, lw=0.6)
-    ax.set_axisbelow("line")
-    ax.spines["polar"].set_color(style.GUIDE)
+    _draw_tuning(ax, tuning, shades)
     begin, end = (round(time, 2) for time in window)
     ax.set_title(
-        f"Rise of activity in the preferred direction\n({begin:g} to {end:g} s)",
+        f"Rise of activity in the\npreferred direction ({begin:g} to {end:g} s)",
         fontsize="medium",
         pad=10,
     )
@@ -183,10 +166,10 @@ def principal_components(
     Four panels: the first two principal components against each other (squares are starts,
     circles are ends), how much of the variance each of the first ten explains, and both over time.
     Components are computed over all trials and steps. Colours are those of the trials in
-    ``effector_trajectories``.
+    ``effector_trajectories``; more than eight trials are transparent, under their means.
 
     Args:
-        trajectory: one trial, or a batch with one leading axis.
+        trajectory: one trial or many of one network, with any leading axes.
         axes: four axes to draw into; a new figure if not given.
 
     Returns:
@@ -194,48 +177,62 @@ def principal_components(
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``.
-        ValueError: if it has more than one leading axis, fewer than two units or steps, or activity
-            that is not finite.
+        ValueError: if it has no trials, fewer than two units or steps, or activity that is not
+            finite.
 
     Example:
         >>> figure, axes = principal_components(trajectory)
     """
     reaches = records.reaches_of_units(trajectory)
-    components = analysis.principal_components(reaches.activity)
+    components = component_panels(reaches)
+    new = style.new_axes(2, 2, (7.6, 5.6))[1] if axes is None else axes
+    plane, shares, *courses = flat = style.given_axes(new, 4)
+    draw_panel(plane, components.plane, reaches)
+    square, circle = map(style.points, (5.0, 6.0) if len(reaches) <= MANY else (2.5, 3.0))
+    scores = zip(components.plane.x, components.plane.y, reaches.colors, strict=True)
+    for x, y, color in scores:
+        plane.plot(x[0], y[0], "s", color=color, ms=square, mew=0, zorder=3)
+        plane.plot(x[-1], y[-1], "o", color=color, ms=circle, mfc="white", mew=circle / 5, zorder=3)
+    style.direction_key(shares, reaches.direction)
+    _draw_shares(shares, components)
+    for course, panel in zip(courses, components.courses, strict=True):
+        draw_panel(course, panel, reaches)
     if axes is None:
-        _, axes = style.new_axes(2, 2, (7.6, 5.6))
-    plane, shares, *courses = panels = style.given_axes(axes, 4)
-    for scores, color in zip(components.scores, colors.cyclic(reaches.direction), strict=True):
-        plane.plot(*scores[:, :2].T, color=color, lw=1.3)
-        plane.plot(*scores[0, :2], "s", color=color, ms=4, zorder=3)
-        plane.plot(*scores[-1, :2], "o", color=color, ms=6, mfc="white", mew=1.4, zorder=3)
-    style.tidy(plane, xlabel="Component 1", ylabel="Component 2")
-    style.equal_aspect(plane)
-    style.direction_key(plane, reaches.direction)
-
-    explained = components.explained[:10]
-    number = 1 + np.arange(len(explained))
-    shares.bar(number, explained, color=colors.PALETTE[0], width=0.7, label="each")
-    shares.plot(number, explained.cumsum(), color="black", marker="o", ms=4, label="together")
-    style.tidy(shares, xlabel="Component", ylabel="Variance explained", ylim=(0, 1.05))
-    shares.xaxis.set_major_locator(MaxNLocator(integer=True))
-    shares.yaxis.set_major_formatter(PercentFormatter(1))
-    shares.legend(frameon=False, loc="center right", fontsize=style.SMALL)
-
-    for index, course in enumerate(courses):
-        _draw_courses(course, reaches, components.scores[..., index])
-        style.tidy(course, xlabel="Time [s]", ylabel=f"Component {index + 1}")
-    return style.figure_of(plane), panels
+        means_legend_below(style.figure_of(plane), components.courses[0])
+    return style.figure_of(plane), flat
 
 
-def _draw_courses(ax: Axes, reaches: Reaches, values: Float[np.ndarray, "trials steps"]) -> None:
-    """One number over the steps, a curve a trial."""
-    width = 1.3 if len(reaches) <= MANY else 0.8
-    for time, course, color in zip(
-        reaches.step_time, values, colors.cyclic(reaches.direction), strict=True
+def _draw_tuning(ax: PolarAxes, tuning: CosineTuning, shades: ScalarMappable) -> None:
+    """A line a unit, and a scale for their lengths where it hides none."""
+    for direction, depth, explained in zip(
+        tuning.direction, tuning.depth, tuning.explained, strict=True
     ):
-        ax.plot(time, course, color=color, lw=width)
-    ax.margins(x=0.01)
+        color = shades.to_rgba(explained)
+        ax.plot([direction, direction], [0, depth], color=color, lw=style.points(1.4), zorder=1.2)
+        ax.plot(direction, depth, "o", color=color, ms=style.points(4), zorder=1.3)
+    ax.set_ylim(0, 1.08 * (tuning.depth.max() or 1.0))
+    ax.yaxis.set_major_locator(MaxNLocator(3))
+    ax.set_rlabel_position(_widest_gap(tuning.direction))
+    for label in ax.get_yticklabels():
+        label.set(
+            fontsize=style.SMALL, bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.5}
+        )
+    ax.grid(alpha=0.4, lw=0.6)
+    ax.set_axisbelow("line")
+    ax.spines["polar"].set_color(style.GUIDE)
+
+
+def _draw_shares(ax: Axes, components: Components) -> None:
+    """How much of the variance each component explains, and all up to it together."""
+    number, explained = components.number, components.explained
+    ax.bar(number, explained, color=colors.PALETTE[0], width=0.7, label="each")
+    ax.plot(
+        number, explained.cumsum(), color="black", marker="o", ms=style.points(4), label="together"
+    )
+    style.tidy(ax, xlabel="Component", ylabel="Variance explained", ylim=(0, 1.05))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.legend(frameon=False, loc="best", fontsize=style.SMALL)
 
 
 def _grid(n: int) -> np.ndarray:
@@ -249,21 +246,24 @@ def _grid(n: int) -> np.ndarray:
     return axes[:n]
 
 
-def _label_outer(panels: np.ndarray, **labels: str) -> None:
-    """Label the axes of a grid that have none below, or to the left of, them."""
-    cells = [_cell(panel) for panel in panels]
-    for panel, (row, column) in zip(panels, cells, strict=True):
-        if (row + 1, column) not in cells:
-            panel.set_xlabel(labels["xlabel"])
-            panel.tick_params(labelbottom=True)
-        if (row, column - 1) not in cells:
-            panel.set_ylabel(labels["ylabel"])
-            panel.tick_params(labelleft=True)
+def _label_outer(axes: np.ndarray) -> None:
+    """Keep the labels of those axes of a grid that have no others below, or to the left."""
+    cells = [_cell(ax) for ax in axes]
+    for ax, (row, column) in zip(axes, cells, strict=True):
+        if (row + 1, column) in cells:
+            ax.set_xlabel("")
+        else:
+            ax.tick_params(labelbottom=True)
+        if (row, column - 1) in cells:
+            ax.set_ylabel("")
+        else:
+            ax.tick_params(labelleft=True)
 
 
-def _upper_right(panels: np.ndarray) -> Axes:
+def _upper_right(axes: np.ndarray) -> Axes:
     """The axes of a grid that stand furthest right in its first row."""
-    return min(panels, key=lambda panel: (_cell(panel)[0], -_cell(panel)[1]))
+    corner: Axes = min(axes, key=lambda ax: (_cell(ax)[0], -_cell(ax)[1]))
+    return corner
 
 
 def _cell(ax: Axes) -> tuple[float, float]:

@@ -14,12 +14,12 @@ from matplotlib.patches import Rectangle
 
 from fbx_env import checks
 from fbx_env.figures import colors, records
-from fbx_env.figures.layout import MANY, grid_columns, opacity
+from fbx_env.figures.layout import DOTTED, MANY, grid_columns, opacity
 from fbx_env.figures.panels import Panel, effector_panels, speed_panel
 from fbx_env.figures.records import Reaches
 from fbx_env.parts.tasks.trial import Trial
 from fbx_env.plot import style
-from fbx_env.plot.curves import draw_panel, means_legend
+from fbx_env.plot.curves import draw_panel, means_legend, means_legend_below
 from fbx_env.rollout import Trajectory
 
 
@@ -72,8 +72,7 @@ def effector_trajectories(
         draw_workspace(flat[0], frame)
     if axes is None:
         _label_rows(flat, panels)
-        last = 2 if panels[2].is_plane else 1 + grid_columns(len(panels) - 2)
-        means_legend(flat[last], panels[last])
+        means_legend_below(style.figure_of(flat[0]), panels[-1])
     return style.figure_of(flat[0]), flat
 
 
@@ -102,8 +101,8 @@ def speed_profiles(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Figu
     panel = speed_panel(reaches)
     draw_panel(ax, panel, reaches)
     ax.set_ylim(bottom=0)
-    means_legend(ax, panel, top=0.5)
-    style.direction_key(ax, reaches.direction)
+    key_height = style.direction_key(ax, reaches.direction)
+    means_legend(ax, panel, key_height + 0.1)
     return style.figure_of(ax), ax
 
 
@@ -132,12 +131,13 @@ def reach_endpoints(
     frame = None if workspace is None else records.corners(workspace)
     ax = style.one_axes(ax, (5.6, 4.4))
     for line in np.stack([ends.start, ends.goal], axis=1):
-        ax.plot(*line.T, color="0.82", lw=0.7, zorder=1)
-    start, goal, reached = (*colors.PALETTE[:2], "black")
-    ax.plot(*ends.start.T, "s", ms=4, color=start, label="start", zorder=3)
-    ax.plot(*ends.goal.T, "o", ms=6, mfc="none", mec=goal, mew=1.4, label="goal", zorder=3)
+        ax.plot(*line.T, color="0.82", lw=style.points(0.7), zorder=1)
+    (start, goal), (small, large) = colors.PALETTE[:2], map(style.points, (5, 6))
+    ring: dict[str, Any] = {"mfc": "none", "mec": goal, "mew": style.points(1.4)}
+    ax.plot(*ends.start.T, "s", ms=small, mew=0, color=start, label="start", zorder=3)
+    ax.plot(*ends.goal.T, "o", ms=large, label="goal", zorder=3, **ring)
     if ends.reached is not None:
-        ax.plot(*ends.reached.T, "x", ms=4, color=reached, label="end of reach", zorder=4)
+        ax.plot(*ends.reached.T, "x", ms=small, color="black", label="end of reach", zorder=4)
     if frame is not None:
         draw_workspace(ax, frame)
     style.tidy(ax, xlabel="x [m]", ylabel="y [m]")
@@ -148,10 +148,14 @@ def reach_endpoints(
 
 def draw_ends(ax: Axes, reaches: Reaches) -> None:
     """Draw starts as small squares, goals as circles in the colours of the trials."""
-    size, square = (10.0, 4.5) if len(reaches) <= MANY else (7.0, 3.0)
+    n = len(reaches)
+    size, square, edge = (10.0, 5.5, 1.5) if n <= MANY else (7.0, 4.0, 1.5)
+    if n > DOTTED:
+        size, square, edge = 4.0, 2.5, 1.0
+    size, square, edge = map(style.points, (size, square, edge))
     for point, color in zip(reaches.goal, reaches.colors, strict=True):
-        ax.plot(*point, "o", ms=size, mfc="none", mec=color, mew=1.5, zorder=3, label="goal")
-    ax.plot(*reaches.start.T, "s", ms=square, color="0.3", zorder=3, label="start")
+        ax.plot(*point, "o", ms=size, mfc="none", mec=color, mew=edge, zorder=3, label="goal")
+    ax.plot(*reaches.start.T, "s", ms=square, mew=0, color="0.3", zorder=3, label="start")
 
 
 def draw_moving_targets(ax: Axes, reaches: Reaches) -> None:
@@ -161,7 +165,7 @@ def draw_moving_targets(ax: Axes, reaches: Reaches) -> None:
             *reaches.target[index].T,
             color=reaches.colors[index],
             ls=":",
-            lw=1.2,
+            lw=style.points(1.2),
             alpha=opacity(len(reaches)),
             zorder=1.5,
             label="target",
@@ -170,9 +174,9 @@ def draw_moving_targets(ax: Axes, reaches: Reaches) -> None:
 
 def draw_straight_lines(ax: Axes, reaches: Reaches) -> None:
     """Draw dashed lines from starts to goals, but for targets that move."""
-    width = 0.9 if len(reaches) <= MANY else 0.5
+    width = style.points(0.9 if len(reaches) <= MANY else 0.5)
     lines = np.stack([reaches.start, reaches.goal], axis=1)[~reaches.has_moving_target]
-    for line in np.unique(lines, axis=0):
+    for line in lines:
         ax.plot(*line.T, color=style.GUIDE, ls=(0, (4, 3)), lw=width, zorder=1)
 
 
@@ -192,16 +196,15 @@ def _new_axes(panels: list[Panel]) -> np.ndarray:
     columns = grid_columns(n_courses)
     rows = math.ceil(n_courses / columns)
     figure = style.new_figure(7.4, 3.7 + 1.4 * rows)
-    n_cells = math.lcm(2, columns)
-    grid = figure.add_gridspec(1 + rows, n_cells, height_ratios=[2.3, *[1] * rows])
-    half, width = n_cells // 2, n_cells // columns
-    axes = [figure.add_subplot(grid[0, :half]), figure.add_subplot(grid[0, half:])]
+    halves = figure.add_gridspec(2, 1, height_ratios=[2.3, rows])
+    upper, grid = halves[0].subgridspec(1, 2), halves[1].subgridspec(rows, columns)
+    axes = [figure.add_subplot(upper[0]), figure.add_subplot(upper[1])]
     same_unit = len({panel.y_label for panel in panels[2:]}) == 1
     for index in range(n_courses):
-        row, column = divmod(index, columns)
         first = axes[2] if index else None
-        cell = grid[1 + row, column * width : (column + 1) * width]
-        axes.append(figure.add_subplot(cell, sharex=first, sharey=first if same_unit else None))
+        axes.append(
+            figure.add_subplot(grid[index], sharex=first, sharey=first if same_unit else None)
+        )
     return np.array(axes, dtype=object)
 
 

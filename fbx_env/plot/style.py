@@ -17,10 +17,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from fbx_env import checks
 from fbx_env.figures import colors
+from fbx_env.figures.panels import MOST_DIRECTIONS
 
 GUIDE = "0.6"
 """Grey of lines that help reading, such as straight lines to goals."""
@@ -31,20 +32,26 @@ SMALL = "small"
 COLUMN_WIDTHS = (3.5, 7.2)
 """Widths [inches] of a figure in one column of a journal's page, and in two."""
 
-TRUETYPE = {"pdf.fonttype": 42, "ps.fonttype": 42}
+TRUETYPE: Any = {"pdf.fonttype": 42, "ps.fonttype": 42}
 """Settings by which fonts are embedded such that text can be searched and edited."""
 
-PAPER: dict[str, Any] = {
+PAPER: Any = {
     **TRUETYPE,
     "font.size": 7,
     "axes.titlesize": 7.5,
     "axes.linewidth": 0.6,
     "axes.labelpad": 2,
     "axes.titlepad": 4,
-    **{f"{axis}tick.major.{what}": 2.5 if what == "size" else 0.6
-       for axis in "xy" for what in ("size", "width")},
-    **{f"{axis}tick.minor.{what}": 1.5 if what == "size" else 0.4
-       for axis in "xy" for what in ("size", "width")},
+    **{
+        f"{axis}tick.major.{what}": 2.5 if what == "size" else 0.6
+        for axis in "xy"
+        for what in ("size", "width")
+    },
+    **{
+        f"{axis}tick.minor.{what}": 1.5 if what == "size" else 0.4
+        for axis in "xy"
+        for what in ("size", "width")
+    },
     "xtick.major.pad": 2,
     "ytick.major.pad": 2,
 }
@@ -103,8 +110,8 @@ def new_figure(width: float, height: float) -> Figure:
     """An empty figure of a size [inches], or in ``paper_style`` as wide as the column."""
     paper = _paper_width.get()
     if paper is not None:
-        # Type shrinks less than the width, and so does the height.
-        width, height = paper, height * (paper / width) ** 0.8
+        # Type shrinks less than the width, and so must the height.
+        width, height = paper, height * (paper / width) ** 0.65
     return plt.figure(
         figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
     )
@@ -166,17 +173,24 @@ def equal_aspect(ax: Axes) -> None:
     both_shared = all(len(siblings) > 1 for siblings in shared)
     ax.set_aspect("equal", adjustable="box" if both_shared else "datalim")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
+        # One tick in the smallest axes, rather than two whose labels run into each other.
+        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=1))
     # Four decimals would run into each other: a common power of ten instead.
     ax.ticklabel_format(scilimits=(-2, 4), useMathText=True)
 
 
-def legend_beside(ax: Axes, title: str | None = None, top: float = 1.02, **legend: Any) -> None:
-    """A legend to the right of the axes, where it hides nothing; ``top`` in heights of the axes."""
+def points(size: float) -> float:
+    """A width of lines or a size of marks that goes with type of 10 points, for that in use."""
+    return size * float(mpl.rcParams["font.size"]) / 10
+
+
+def legend_beside(ax: Axes, title: str | None = None, drop: float = 0.0, **legend: Any) -> None:
+    """A legend to the right of the axes, hiding nothing, ``drop`` inches below their top."""
     ax.legend(
         frameon=False,
         loc="upper left",
-        bbox_to_anchor=(1.0, top),
+        bbox_to_anchor=(0, -drop),
+        bbox_transform=_inches_from_corner(ax),
         borderaxespad=0.3,
         fontsize=SMALL,
         title=title,
@@ -186,29 +200,37 @@ def legend_beside(ax: Axes, title: str | None = None, top: float = 1.02, **legen
     )
 
 
-def direction_key(ax: Axes, direction: Float[np.ndarray, " trials"]) -> None:
+def direction_key(ax: Axes, direction: Float[np.ndarray, " trials"]) -> float:
     """Show to the right of the axes which colour is which direction of reach.
 
     Nothing is shown if all reaches go the same way, and so have one colour.
+
+    Returns:
+        How much of the height of the axes is used [inches].
     """
     angles = np.unique(direction)
     if len(angles) == 1:
-        return
-    if len(angles) > 24:
+        return 0.0
+    if len(angles) > MOST_DIRECTIONS:
         angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
-    # In inches from the upper right corner of the axes, however large these become.
-    corner = ScaledTranslation(1.0, 1.0, ax.transAxes)
-    size = 0.06 * mpl.rcParams["font.size"]
+    size, title = points(0.6), points(0.3)
     key = ax.inset_axes(
-        (0.1, -size - 0.25, size, size),
-        transform=figure_of(ax).dpi_scale_trans + corner,
-        label="direction key",
+        (0.1, -size - title, size, size), transform=_inches_from_corner(ax), label="direction key"
     )
     rays = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     lines = np.stack([0.35 * rays, rays], axis=1)
     key.add_collection(
-        LineCollection(list(lines), colors=colors.cyclic(angles), linewidths=2, capstyle="round")
+        LineCollection(
+            list(lines), colors=colors.cyclic(angles), linewidths=points(2), capstyle="round"
+        )
     )
     key.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", anchor="NW")
-    key.set_title("Direction\nof reach", fontsize=SMALL, pad=3)
+    key.set_title("Direction\nof reach", fontsize=SMALL, pad=points(3))
     key.axis("off")
+    return size + title
+
+
+def _inches_from_corner(ax: Axes) -> Transform:
+    """Inches from the upper right corner of the axes, however large these become."""
+    corner = ScaledTranslation(1.0, 1.0, ax.transAxes)  # type: ignore[arg-type]
+    return figure_of(ax).dpi_scale_trans + corner

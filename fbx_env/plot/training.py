@@ -43,9 +43,9 @@ def loss_history(history: LossHistory, ax: Axes | None = None) -> tuple[Figure, 
     total = loss_curve(history, "training_total")
     terms = term_curves(history)
     ax = style.one_axes(ax)
-    _draw(ax, total, "black", "total", lw=2.2, zorder=1.9)
+    _draw(ax, total, "black", "total", 2.2, zorder=1.9)
     for (term, curve), (dashes, color) in zip(terms, cycle(product(DASHES, PALETTE))):
-        _draw(ax, curve, color, style.plain(term), lw=1.0, ls=dashes)
+        _draw(ax, curve, color, style.plain(term), 1.0, ls=dashes)
     _draw_marks(ax, loss_curve(history, "validation_total"), "total, validation")
     return _finish(ax, "Loss", total)
 
@@ -73,23 +73,32 @@ def training_and_validation(history: LossHistory, ax: Axes | None = None) -> tup
     training = loss_curve(history, "training_total")
     validation = loss_curve(history, "validation_total")
     ax = style.one_axes(ax)
-    _draw(ax, training, PALETTE[0], f"training{_last(training)}", lw=1.3)
-    _draw(ax, validation, PALETTE[1], f"validation{_last(validation)}", lw=1.7, marker="o", ms=4)
+    _draw(ax, training, PALETTE[0], f"training{_last(training)}", 1.3)
+    _draw(ax, validation, PALETTE[1], f"validation{_last(validation)}", 1.7, marker="o")
     return _finish(ax, "Total loss", training)
 
 
-def _draw(ax: Axes, curve: LossCurve, color: str, label: str, **line: Any) -> None:
+def _draw(ax: Axes, curve: LossCurve, color: str, label: str, width: float, **line: Any) -> None:
     """The mean as a line, a single update as a point; the band if there are replicates."""
     if len(curve.update) == 1:
-        line = {**line, "marker": "o", "ms": 4}
-    ax.plot(curve.update, curve.mean, color=color, label=label, **line)
+        line["marker"] = "o"
+    ax.plot(
+        curve.update,
+        curve.mean,
+        color=color,
+        label=label,
+        lw=style.points(width),
+        ms=style.points(4),
+        **line,
+    )
     if curve.n_replicates > 1:
         ax.fill_between(curve.update, curve.low, curve.high, color=color, alpha=0.2, lw=0)
 
 
 def _draw_marks(ax: Axes, curve: LossCurve, label: str) -> None:
     """Hollow marks at the mean, with a bar from lowest to highest if there are replicates."""
-    marks: dict[str, Any] = {"marker": "o", "ms": 4.5, "mfc": "white", "mew": 1.2}
+    size, edge = map(style.points, (4.5, 1.2))
+    marks: dict[str, Any] = {"marker": "o", "ms": size, "mfc": "white", "mew": edge}
     ax.plot(curve.update, curve.mean, color="black", ls="none", label=label, zorder=3, **marks)
     if curve.n_replicates > 1:
         ax.vlines(curve.update, curve.low, curve.high, color="black", lw=1, zorder=2.9)
