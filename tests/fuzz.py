@@ -25,21 +25,25 @@ import numpy as np
 import fbx_env
 from agents.__main__ import main
 
-TINY = {"--n-batches": "1", "--batch-size": "1", "--hidden-size": "2", "--n-steps": "2"}
+TINY = {"--n-batches": "1", "--batch-size": "1", "--hidden-size": "2"}
+TINY |= {"--max-steps-in-episode": "2"}
 NONSENSE = ["nan", "inf", "-inf", "-1", "abc", "", "None", "1e999", "--", "½", "0x10", "[1]"]
 WHOLE = ["1", "2", "0", "1.5", "True", "99999999999999999999", *NONSENSE]
 REAL = ["0.5", "1", "2e-3", "0", "-0.0", "1e-40", "1e38", "1e300", *NONSENSE]
 OPTIONS: dict[str, list[str]] = {
-    **dict.fromkeys(["--n-batches", "--batch-size", "--log-step", "--n-steps"], WHOLE),
+    **dict.fromkeys(["--n-batches", "--batch-size", "--log-step", "--max-steps-in-episode"], WHOLE),
     **dict.fromkeys(["--hidden-size", "--encoding-size", "--n-replicates", "--seed"], WHOLE),
     **dict.fromkeys(["--sensory-delay", "--motor-delay"], WHOLE),
     **dict.fromkeys(["--mass", "--damping", "--dt", "--max-force", "--time-exponent"], REAL),
     **dict.fromkeys(["--sensory-noise", "--motor-noise", "--signal-noise"], REAL),
     **dict.fromkeys(["--position-weight", "--final-velocity-weight", "--command-weight"], REAL),
-    **dict.fromkeys(["--learning-rate", "--second-moment-decay", "--clip-norm"], REAL),
+    **dict.fromkeys(["--learning-rate", "--clip-norm"], REAL),
     **dict.fromkeys(["--hidden-weight", "--checkpoint-seconds"], REAL),
     "--hidden-type": ["gru", "rnn", "mlp", "lstm", "gro", ""],
     "--workspace": ["0 0 1 1", "1 1 0 0", "0 0 0 0", "nan 0 1 1", "0 0 1", "a b c d"],
+    "--env": ["PointMassReach-v0", "PointMassHold-v0", "PointMass", ""],
+    "--load": ["curl", "curl elastic", "curl curl", "curly", ""],
+    "--strength": REAL,
     "--resume": ["nowhere", "", "."],
     "--debug-nans": ["", "yes"],
     "--time-in-observation": ["", "yes"],
@@ -47,8 +51,9 @@ OPTIONS: dict[str, list[str]] = {
     **dict.fromkeys(["--mas", "-x", "--no-such", "stray"], REAL),
 }
 LOOKING = {
-    **dict.fromkeys(["--grid-n", "--n-directions", "--seed", "--replicate"], WHOLE),
-    "--distance": REAL,
+    **dict.fromkeys(["--eval-grid-n", "--eval-n-directions", "--seed", "--replicate"], WHOLE),
+    **dict.fromkeys(["--eval-distance", "--mass"], REAL),
+    "--format": ["png", "pdf", "gif"],
     "--no-such": REAL,
 }
 SECONDS = 120
@@ -87,11 +92,14 @@ def outcome(words: list[str], out: Path) -> str:
     files = {path.name for path in out.iterdir()} if out.exists() else set()
     assert not any(name.startswith(".") for name in files), (words, files)
     if status:
-        message = [line for line in told.getvalue().splitlines() if line.startswith("error: ")]
+        # A line of ours, or a frame of tyro's.
+        lines = told.getvalue().splitlines()
+        message = [line for line in lines if line.startswith(("error: ", "╭─", "+-"))]
         assert len(message) == 1, (words, told.getvalue())
         assert len(message[0]) > len("error: x"), (words, message)
+        assert "Traceback" not in told.getvalue(), (words, told.getvalue())
     if words[0] == "train" and status in (0, 1) and "--help" not in words:
-        expected = {"config.json", "history.csv", "model.json", "model.npz"}
+        expected = {"config.json", "history.csv", "policy.model"}
         assert expected <= files, (words, files)
         assert ("metrics.json" in files) == (status == 0), (words, files)
     elif files:

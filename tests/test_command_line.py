@@ -1,5 +1,7 @@
-"""The commands a user types, and what they say to mistakes."""
+"""The commands a user types, and how mistakes are reported."""
 
+import dataclasses
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -9,126 +11,247 @@ import pandas as pd
 import pytest
 
 import agents.__main__ as command_line
-from agents import BPTTConfig, GRUPolicy, History, load_model, save_model
-from agents.actors import ActorPolicy
-from agents.devices import Computers
-from agents.pictures import PICTURES
-from agents.policies import count_replicates
+from agents import GRUPolicy, History, load_model, save_model
+from agents.commands.train import Train
+from agents.policies import ActorPolicy, count_replicates
+from agents.reports.figures import ANIMATION, FIGURES
 from fbx_env import make
 
-QUICK = ["--n-batches", "6", "--batch-size", "2", "--log-step", "4", "--hidden-size", "5"]
+QUICK = ["--n-batches", "3", "--batch-size", "2", "--log-step", "2", "--hidden-size", "3"]
+QUICK += ["--max-steps-in-episode", "8", "--dt", "0.2"]
+DRAWN = {*(f"{stem}.png" for stem in FIGURES), ANIMATION}
 
 
-@pytest.fixture
-def run_folder(tmp_path, capsys):
-    folder = tmp_path / "a run"
-    command_line.main(["train", *QUICK, "--motor-delay", "1", "--out", str(folder)])
-    capsys.readouterr()
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished run of two replicates with a delay; tests only add to it."""
+    folder = tmp_path_factory.mktemp("runs") / "a run"
+    command = ["train", *QUICK, "--motor-delay", "1", "--n-replicates", "2", "--seed", "3"]
+    command_line.main([*command, "--out", str(folder)])
     return folder
 
 
-def test_a_run_is_one_folder(run_folder):
-    names = {"config.json", "history.csv", "metrics.json", "model.json", "model.npz"}
-    names |= {"loss_history.png", "reaches.png"}
-    assert {path.name for path in run_folder.iterdir()} == names
-    config = json.loads((run_folder / "config.json").read_text())
-    assert config["experiment"]["motor_delay"] == 1
-    assert config["bptt"]["n_batches"] == 6
-    assert len(pd.read_csv(run_folder / "history.csv")) == 6
-    metrics = json.loads((run_folder / "metrics.json").read_text())
-    assert metrics["optimum"]["environment"] == pytest.approx(1.498705e-4, rel=1e-6)
-    assert set(metrics["losses"]) == {
-        *("position", "final_velocity", "command", "hidden", "total", "environment")
-    }
+def refused(capsys, *words, status=2):
+    """What a command that is refused prints on standard error."""
+    with pytest.raises(SystemExit) as stop:
+        command_line.main([str(word) for word in words])
+    printed = capsys.readouterr()
+    assert stop.value.code == status, printed
+    assert "Traceback" not in printed.err
+    return printed.err
+
+
+def test_a_run_is_one_folder(trained):
+    names = {"config.json", "history.csv", "metrics.json", "policy.model"}
+    assert names | {"loss_history.png", "reaches.png"} <= {path.name for path in trained.iterdir()}
+    config = json.loads((trained / "config.json").read_text())
+    assert config["learner"] == "bptt"
+    numbers = {"max_steps_in_episode": 8, "dt": 0.2, "motor_delay": 1}
+    assert config["experiment"] == {"id": "PointMassReach-v0", "loads": [], "numbers": numbers}
+    assert config["bptt"]["n_batches"] == 3
+    assert not {"out", "overwrite", "resume"} & set(config)
+    history = pd.read_csv(trained / "history.csv")
+    assert list(history["iteration"]) == [0, 1, 2]
+    assert list(history["environment_steps"]) == [16, 32, 48]
+    metrics = json.loads((trained / "metrics.json").read_text())
+    _, params = make(**numbers)
+    assert set(metrics["losses"]) == {*params.loss.names, "hidden", "total", "environment"}
+    assert len(metrics["replicates"]) == 2
     assert metrics["compile_seconds"] > 0
     assert metrics["wall_clock_seconds"] > metrics["train_seconds"]
     assert {"jax", "gymnax", "python", "fbx-env"} <= set(metrics["versions"])
     for name in ("loss_history.png", "reaches.png"):
-        assert (run_folder / name).read_bytes().startswith(b"\x89PNG")
-    policy, params = load_model(run_folder)
+        assert (trained / name).read_bytes().startswith(b"\x89PNG")
+    policy, params = load_model(trained)
     assert params.motor.delay == 1
-    assert policy.cell.hidden_size == 5
+    assert policy.cell.hidden_size == 3
+    assert count_replicates(policy) == History.load(trained / "history.csv").n_replicates == 2
 
 
-def test_evaluate_finds_the_numbers_of_training_again(run_folder, capsys):
-    command_line.main(["evaluate", str(run_folder)])
-    assert "times the optimum" in capsys.readouterr().out
-    trained = json.loads((run_folder / "metrics.json").read_text())
-    again = json.loads((run_folder / "evaluation.json").read_text())
-    assert again["losses"] == pytest.approx(trained["losses"], rel=1e-6)
-    assert (run_folder / "evaluation.png").exists()
-    command_line.main(["evaluate", str(run_folder), "--grid-n", "2", "--n-directions", "3"])
+def test_evaluate_finds_the_metrics_of_training_again(trained, capsys):
+    command_line.main(["evaluate", str(trained)])
+    printed = capsys.readouterr().out
+    assert "Means of 2 replicates" in printed
+    assert "times the optimum" in printed
+    before = json.loads((trained / "metrics.json").read_text())
+    again = json.loads((trained / "evaluation.json").read_text())
+    assert again["changes"] == {"loads": [], "numbers": {}}
+    for one, other in zip(before["replicates"], again["replicates"], strict=True):
+        assert one["losses"] == pytest.approx(other["losses"], rel=1e-6)
+    assert (trained / "evaluation.png").exists()
 
 
-def test_a_run_is_not_overwritten_unasked(run_folder, capsys):
-    before = (run_folder / "model.npz").read_bytes()
-    with pytest.raises(SystemExit) as stop:
-        command_line.main(["train", *QUICK, "--seed", "1", "--out", str(run_folder)])
-    assert stop.value.code == 2
-    assert "is not empty; give another --out, or --overwrite" in capsys.readouterr().err
-    assert (run_folder / "model.npz").read_bytes() == before
-    command_line.main(["train", *QUICK, "--seed", "1", "--out", str(run_folder), "--overwrite"])
-    assert (run_folder / "model.npz").read_bytes() != before
+def test_several_runs_are_evaluated_in_another_experiment_and_tabled(trained, tmp_path, capsys):
+    _, params = make(max_steps_in_episode=8)
+    policy, _ = load_model(trained)
+    save_model(tmp_path / "one", eqx.tree_at(lambda p: p.readout.bias, policy, 5.0), params)
+    changes = ["--mass", "3", "--load", "curl", "--strength", "2", "--eval-n-directions", "4"]
+    command_line.main(["evaluate", str(trained), str(tmp_path / "one"), *changes])
+    printed = capsys.readouterr().out
+    assert "4 policies of 2 runs" in printed
+    metrics = [
+        json.loads((folder / "evaluation.json").read_text())
+        for folder in (trained, tmp_path / "one")
+    ]
+    numbers = {"mass": 3.0, "strength": 2.0, "eval_n_directions": 4}
+    assert metrics[0]["changes"] == {"loads": ["curl"], "numbers": numbers}
+    totals = [each["losses"]["total"] for one in metrics for each in one["replicates"]]
+    rows = {
+        cells[1]: cells[2:6]
+        for line in printed.splitlines()
+        if len(cells := [cell.strip() for cell in line.split("|")]) == 7
+    }
+    frame = pd.Series(totals)
+    expected = [frame.mean(), frame.std(), frame.min(), frame.max()]
+    assert [float(cell) for cell in rows["total"]] == pytest.approx(expected, rel=1e-3)
 
 
-def test_a_run_that_fails_keeps_the_model_and_says_why(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        command_line.main(
-            ["train", *QUICK, "--out", str(tmp_path / "run"), "--command-weight", "1e38",
-             "--learning-rate", "1e6"]
-        )  # fmt: skip
-    assert stop.value.code == 1
-    assert "training stopped at iteration" in capsys.readouterr().err
+def test_plot_draws_every_figure(trained, capsys):
+    command_line.main(["plot", str(trained), "--replicate", "1", "--eval-n-directions", "4"])
+    printed = capsys.readouterr().out
+    for name in DRAWN:
+        content = (trained / name).read_bytes()
+        assert content.startswith(b"GIF8" if name.endswith(".gif") else b"\x89PNG")
+        assert name in printed
+    message = refused(capsys, "plot", trained, "--replicate", 2)
+    assert "replicate must be at most 1, got 2" in message
+
+
+def test_figures_are_drawn_in_other_formats(tmp_path, key):
+    """A model alone, without recurrent units, has no history and no activity to draw."""
+    _, params = make(max_steps_in_episode=8)
+    save_model(tmp_path, ActorPolicy(8, 2, (4,), key=key), params)
+    command_line.main(["plot", str(tmp_path), "--format", "pdf"])
+    names = {path.name for path in tmp_path.iterdir()} - {"policy.model"}
+    assert names == {"reaches.pdf", "speed_profiles.pdf", "reach_endpoints.pdf", "reaches.gif"}
+    content = (tmp_path / "reaches.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    assert b"/FontFile2" in content  # TrueType, which editors can edit.
+
+
+def test_a_saved_model_is_evaluated_and_drawn_without_its_training(tmp_path, key, capsys):
+    _, params = make(max_steps_in_episode=8)
+    save_model(tmp_path, GRUPolicy(8, 2, 5, key=key), params)
+    command_line.main(["evaluate", str(tmp_path)])
+    assert "Endpoint error" in capsys.readouterr().out
+    command_line.main(["plot", str(tmp_path)])
+    unknown = {"loss_history.png", "training_and_validation.png", "reaches_untrained.png"}
+    assert {path.name for path in tmp_path.iterdir()} & DRAWN == DRAWN - unknown
+
+
+def test_a_run_is_not_overwritten_unasked(tmp_path, capsys):
+    folder = tmp_path / "run"
+    command = ["train", *QUICK, "--out", str(folder)]
+    command_line.main(command)
+    before = (folder / "policy.model").read_bytes()
+    message = refused(capsys, *command, "--seed", "1")
+    assert "is not empty; give another --out, or --overwrite" in message
+    assert (folder / "policy.model").read_bytes() == before
+    command_line.main([*command, "--seed", "1", "--overwrite"])
+    assert (folder / "policy.model").read_bytes() != before
+
+
+def test_a_run_that_fails_keeps_the_policy_and_reports_why(tmp_path, capsys):
+    huge = ["--command-weight", "1e38", "--learning-rate", "1e6"]
+    message = refused(capsys, "train", *QUICK, "--out", tmp_path / "run", *huge, status=1)
+    assert "training stopped at iteration" in message
     load_model(tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 
+def test_the_untrained_policy_of_a_run_is_the_one_it_began_with(tmp_path):
+    """A run whose updates do nothing ends with it."""
+    command = ["train", *QUICK, "--learning-rate", "1e-30", "--n-replicates", "2"]
+    command_line.main([*command, "--out", str(tmp_path / "run")])
+    command = Train.load(tmp_path / "run")
+    untrained = command.untrained(*command.experiment.make())
+    assert eqx.tree_equal(load_model(tmp_path / "run")[0], untrained, atol=1e-20, rtol=0)
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("words", "message"),
     [
         (["train", "--mass", "-1"], "mass must be finite and greater than 0, got -1.0"),
         (["train", "--dt", "0"], "dt must be finite and greater than 0, got 0.0"),
-        (["train", "--workspace", "1", "0", "0", "1"], "each low below its high, got [[1.0, 0.0]"),
-        (["train", "--sensory-delay", "0.5"], "Error parsing --sensory-delay"),
-        (["train", "--motor-delay", "-1"], "motor delay must be at least 0, got -1"),
+        (["train", "--workspace", "1", "0", "0", "1"], "each low below its high"),
+        (["train", "--workspace", "1", "0"], "--workspace"),
+        (["train", "--sensory-delay", "0.5"], "--sensory-delay"),
+        (["train", "--motor-delay", "-1"], "motor_delay must be at least 0, got -1"),
+        (["train", "--sensory-noise"], "sensory_noise must have numbers"),
+        (["train", "--load", "curly"], "'curly'"),
+        (["train", "--strength", "13"], "Unrecognized options: --strength"),
+        (["train", "--env", "PointMassFly-v0"], "'PointMassFly-v0'"),
         (["train", "--mas", "1"], "Unrecognized options: --mas"),
-        (["train", "--hidden-type", "gro"], "Expected one of ('gru', 'lstm', 'rnn', 'mlp')"),
+        (["train", "--hidden-type", "gro"], "'gro'"),
         (["train", "--n-batches", "0"], "n_batches must be at least 1, got 0"),
         (["train", "--seed", "-1"], "seed must be at least 0, got -1"),
         (["train", "--seed", "99999999999"], "seed must be at most 4294967295, got 99999999999"),
-        (["train", "--n-steps", "0"], "n_steps must be at least 1, got 0"),
-        (["evaluate", "nowhere"], "nowhere is not a run: it holds no model.json and model.npz"),
+        (["train", "--max-steps-in-episode", "0"], "max_steps_in_episode must be at least 1"),
         (["train", "--n-replicates", "0"], "n_replicates must be at least 1, got 0"),
-        (["plot", "nowhere"], "nowhere is not a run: it holds no model.json and model.npz"),
-        (["fly"], "Available subcommands: train, evaluate, plot, sb3, compare"),
-        ([], "Expected one of {train, evaluate, plot, sb3, compare, benchmark}"),
+        (["train", "--encoding-size", str(10**18)], "encoding_size must be at most"),
+        (["train", "--hidden-size", "1000000", "--encoding-size", "1000000"], "too much for the m"),
+        (["train", "--n-replicates", "1000000", "--hidden-size", "9999"], "too much for the mac"),
+        (["train", "--hidden-weight", str(2**63), "--n-batches", "0"], "n_batches must be"),
+        (["train", "--hidden-weight", "-1"], "hidden_weight must be finite and at least 0"),
+        (["evaluate"], "RUN must be given"),
+        (["evaluate", "nowhere"], "nowhere is not a run: it holds no policy.model"),
+        (["plot", "nowhere"], "nowhere is not a run: it holds no policy.model"),
+        (["plot"], "RUN"),
+        (["fly"], "Available subcommands: train, sb3, evaluate, plot, compare, benchmark"),
+        (["sb3"], "Expected one of {ppo, recurrent-ppo, sac}"),
+        ([], "Expected one of {train, sb3, evaluate, plot, compare, benchmark}"),
     ],
-)
-def test_mistakes_are_told_in_two_lines_and_write_nothing(
-    arguments, message, capsys, tmp_path, monkeypatch
+)  # fmt: skip
+def test_mistakes_are_reported_briefly_and_write_nothing(
+    words, message, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop:
-        command_line.main(arguments)
-    printed = capsys.readouterr().err.strip()
-    assert stop.value.code == 2
-    assert message in printed
-    assert len(printed.splitlines()) <= 2
-    assert "Traceback" not in printed
+    printed = refused(capsys, *words)
+    assert message in " ".join(printed.replace("│", " ").split())
+    assert len(printed.splitlines()) <= 14
+    # What is suggested belongs to the command that was given.
+    assert "benchmark" not in printed or not words or words[0] == "fly"
     assert not list(tmp_path.iterdir())
 
 
-def test_help_explains_every_field(capsys):
+def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit) as stop:
-        command_line.main(["train", "--help"])
+        command_line.main(["train", "--load", "curl", "--help"])
     assert stop.value.code == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for kind in (command_line.Train, command_line.Experiment, BPTTConfig, Computers):
-        for name in kind.__dataclass_fields__:
-            if name not in ("experiment", "bptt", "computers"):
-                option = text.split(f"--{name.replace('_', '-')} ", 1)[1]
-                explanation = option.split("(default:")[0]
-                assert len(explanation.split()) > 2, name
+    own = [each.name for each in dataclasses.fields(Train)]
+    own = [name for name in own if name not in ("experiment", "bptt", "computers")]
+    own += ["n_batches", "batch_size", "learning_rate", "clip_norm", "rematerialise", "log_step"]
+    own += ["devices", "coordinator", "n_processes", "process", "env", "load"]
+    declared = ["mass", "dt", "workspace", "eval_n_directions", "command_weight", "strength"]
+    for name in own + declared:
+        option = text.split(f"--{name.replace('_', '-')} ", 1)[1]
+        explanation = option.split("(default:")[0]
+        assert len(explanation.split()) > 2, name
+    assert "Mass of the point [kg], greater than 0. (default: 1.0)" in text
+    assert "--policy-costs" not in text
+
+
+def test_the_version_and_the_list_of_commands_need_no_jax():
+    """Importing JAX takes seconds, and torch and matplotlib some more."""
+    script = (
+        "import contextlib, sys\n"
+        "from agents.__main__ import main\n"
+        "for words in (['--version'], ['--help']):\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        main(words)\n"
+        "heavy = {'jax', 'torch', 'matplotlib', 'gymnax'} & set(sys.modules)\n"
+        "from agents.learners import learners\n"
+        "learners()\n"
+        "assert 'torch' not in sys.modules\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"fbx-env {importlib.metadata.version('fbx-env')}\n")
+    for name in command_line.COMMANDS:
+        assert f"• {name}" in done.stdout
+    assert "Union" not in done.stdout
 
 
 @pytest.mark.slow
@@ -138,60 +261,5 @@ def test_the_main_job_ends_close_to_the_optimum(tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["losses"]["total"] <= 2.1e-4
+    assert metrics["optimum"]["environment"] == pytest.approx(1.374965e-4, rel=1e-6)
     assert 1.0 <= metrics["ratio_to_optimum"] <= 1.02
-
-
-def test_plot_draws_every_picture(run_folder, capsys):
-    command_line.main(["plot", str(run_folder)])
-    printed = capsys.readouterr().out
-    for name in PICTURES:
-        content = (run_folder / name).read_bytes()
-        assert content.startswith(b"GIF8" if name.endswith(".gif") else b"\x89PNG")
-        assert name in printed
-
-
-def test_the_untrained_model_of_a_run_is_the_one_it_began_with(tmp_path):
-    """A run whose updates do nothing ends with it."""
-    command = ["train", *QUICK, "--learning-rate", "1e-30", "--n-replicates", "2"]
-    command_line.main([*command, "--out", str(tmp_path / "run")])
-    config = command_line.Train.load(tmp_path / "run")
-    untrained = config.untrained(*config.experiment.make())
-    assert eqx.tree_equal(load_model(tmp_path / "run")[0], untrained, atol=1e-20, rtol=0)
-
-
-def test_replicates_are_trained_judged_and_drawn(tmp_path, capsys):
-    folder = tmp_path / "five"
-    command_line.main(["train", *QUICK, "--n-replicates", "3", "--out", str(folder)])
-    printed = capsys.readouterr().out
-    assert "mean training loss" in printed
-    assert "Means of 3 replicates" in printed
-    assert count_replicates(load_model(folder)[0]) == 3
-    assert History.load(folder / "history.csv").n_replicates == 3
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert len(metrics["replicates"]) == 3
-    command_line.main(["evaluate", str(folder)])
-    again = json.loads((folder / "evaluation.json").read_text())
-    assert again["replicates"][2]["losses"] == pytest.approx(metrics["replicates"][2]["losses"])
-    command_line.main(["plot", str(folder), "--replicate", "2"])
-    with pytest.raises(SystemExit):
-        command_line.main(["plot", str(folder), "--replicate", "3"])
-    assert "replicate must be at most 2, got 3" in capsys.readouterr().err
-
-
-def test_a_saved_model_is_judged_and_drawn_without_its_training(tmp_path, key, capsys):
-    _, params = make(max_steps_in_episode=40)
-    save_model(tmp_path, GRUPolicy(8, 2, 5, key=key), params)
-    command_line.main(["evaluate", str(tmp_path)])
-    assert "Endpoint error" in capsys.readouterr().out
-    command_line.main(["plot", str(tmp_path)])
-    drawn = {path.name for path in tmp_path.iterdir()} & set(PICTURES)
-    unknown = {"loss_history.png", "training_and_validation.png", "reaches_untrained.png"}
-    assert drawn == set(PICTURES) - unknown
-
-
-def test_a_policy_without_recurrent_units_is_drawn_without_their_pictures(tmp_path, key):
-    _, params = make(max_steps_in_episode=40)
-    save_model(tmp_path, ActorPolicy(8, 2, (4,), key=key), params)
-    command_line.main(["plot", str(tmp_path)])
-    drawn = {path.name for path in tmp_path.iterdir()} & set(PICTURES)
-    assert drawn == {"reaches.png", "speed_profiles.png", "reach_endpoints.png", "reaches.gif"}

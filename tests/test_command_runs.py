@@ -12,10 +12,11 @@ import pytest
 
 import agents.__main__ as command_line
 from agents import History, load_model
+from agents.commands import train
 from agents.storage.files import locked
 
 TINY = ["--n-batches", "6", "--batch-size", "1", "--log-step", "3", "--hidden-size", "3"]
-TINY += ["--n-steps", "4", "--n-replicates", "2"]
+TINY += ["--max-steps-in-episode", "4", "--n-replicates", "2"]
 
 
 def run(*arguments):
@@ -35,7 +36,7 @@ def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-FINISHED = {"config.json", "history.csv", "metrics.json", "model.json", "model.npz"}
+FINISHED = {"config.json", "history.csv", "metrics.json", "policy.model"}
 FINISHED |= {"loss_history.png", "reaches.png"}
 
 
@@ -49,40 +50,41 @@ def whole(tmp_path_factory):
 
 @contextlib.contextmanager
 def interrupted_in(label, number):
-    """Send this process a signal when training says so."""
-    original = command_line.train_replicates
+    """Send this process a signal when training reports something."""
+    original = train.train_replicates
 
-    def train(*arguments, **options):
+    def train_replicates(*arguments, **options):
         def write(text):
             if text.startswith(label):
                 os.kill(os.getpid(), number)
 
         return original(*arguments, **options, write=write)
 
-    command_line.train_replicates = train
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "train_replicates", train_replicates)
         yield
-    finally:
-        command_line.train_replicates = original
 
 
-def test_an_interrupted_run_goes_on_to_the_same_end(whole, tmp_path, capsys):
+def test_an_interrupted_run_is_resumed_to_the_same_end(whole, tmp_path, capsys):
     folder = tmp_path / "a run"
     with interrupted_in("Training iteration 3", signal.SIGTERM):
         assert run("train", *TINY, "--out", folder) == 128 + signal.SIGTERM
     message = capsys.readouterr().err.splitlines()[-1]
     assert message.startswith("stopped: the state after 4 updates is in ")
-    assert message.endswith(f"; go on with: python -m agents train --resume '{folder}'")
-    assert names(folder) == {"config.json", "000000004.checkpoint"}
-    assert run("evaluate", folder) == 2
-    assert "is not a run: it holds no model.json and model.npz" in capsys.readouterr().err
+    assert message.endswith(f"; resume it with: python -m agents train --resume '{folder}'")
+    assert names(folder) == {"config.json", "000000004.checkpoint", "training.history"}
+    for command in ("evaluate", "plot"):
+        assert run(command, folder) == 2
+        message = capsys.readouterr().err
+        assert f"{folder} is not a run: it holds no policy.model" in message
+        assert "--resume" in message
     assert run("train", *TINY, "--out", folder) == 2
-    assert "is not empty; go on with its run by --resume" in capsys.readouterr().err
+    assert f"{folder} is not empty" in (message := capsys.readouterr().err)
+    assert "--resume" in message
 
     assert run("train", "--resume", folder) == 0
     assert names(folder) == FINISHED
-    assert (folder / "model.npz").read_bytes() == (whole / "model.npz").read_bytes()
-    assert (folder / "model.json").read_bytes() == (whole / "model.json").read_bytes()
+    assert (folder / "policy.model").read_bytes() == (whole / "policy.model").read_bytes()
     one, other = (json.loads((each / "metrics.json").read_text()) for each in (whole, folder))
     for metrics in (one, other):
         for name in ("compile_seconds", "train_seconds", "wall_clock_seconds"):
@@ -104,18 +106,19 @@ def test_a_second_process_is_refused(command, whole, capsys):
     before = content(whole)
     with locked(whole):
         assert run(*command, whole) == 2
-    assert f"is at work in {whole}; wait until it has ended" in capsys.readouterr().err
+    assert f"at work in {whole}" in capsys.readouterr().err
     assert content(whole) == before
 
 
-def test_what_cannot_be_resumed_is_told(whole, tmp_path, capsys):
+def test_what_cannot_be_resumed_is_refused(whole, tmp_path, capsys):
     assert run("train", "--resume", tmp_path / "nowhere") == 2
     assert "nowhere is not a run: config.json cannot be read" in capsys.readouterr().err
-    assert run("train", "--resume", whole, "--seed", 3, "--n-batches", 9) == 2
-    assert (
-        "keeps its own settings; leave out what you gave beside --resume (--n-batches, --seed)"
-        in capsys.readouterr().err
-    )
+    changes = ["--seed", 3, "--mass", 2, "--n-batches", 9, "--load", "curl"]
+    assert run("train", "--resume", whole, *changes) == 2
+    message = capsys.readouterr().err
+    assert "(--seed, --load, --mass, --n-batches)" in message
+    assert run("sb3", "ppo", "--resume", whole) == 2
+    assert "its learner is bptt" in capsys.readouterr().err
     (tmp_path / "config.json").write_bytes((whole / "config.json").read_bytes())
     (tmp_path / "000000003.checkpoint").write_bytes(b"nonsense")
     assert run("train", "--resume", tmp_path) == 2
@@ -123,33 +126,36 @@ def test_what_cannot_be_resumed_is_told(whole, tmp_path, capsys):
     assert names(tmp_path) == {"config.json", "000000003.checkpoint"}
 
 
-def test_a_full_disk_is_told_and_costs_nothing(whole, tmp_path, capsys, monkeypatch):
-    """The disk is full when the trained model is to be written."""
+def test_a_full_disk_is_reported_and_costs_nothing(whole, tmp_path, capsys, monkeypatch):
+    """The disk is full when the trained policy is to be written."""
     with monkeypatch.context() as patch:
 
         def full(*_, **__):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        patch.setattr("agents.storage.models.write_whole", full)
+        patch.setattr("agents.storage.archive.write", full)
         assert run("train", *TINY, "--out", tmp_path / "run") == 2
     message = capsys.readouterr().err
     assert "error: [Errno 28] No space left on device" in message
-    assert f"when that is mended, go on with: python -m agents train --resume {tmp_path}" in message
+    assert (
+        f"when that is mended, resume it with: python -m agents train --resume {tmp_path}"
+        in message
+    )
     assert not any(name.startswith(".") for name in names(tmp_path / "run"))
     assert run("train", "--resume", tmp_path / "run") == 0
     assert names(tmp_path / "run") == FINISHED
-    assert (tmp_path / "run/model.npz").read_bytes() == (whole / "model.npz").read_bytes()
+    assert (tmp_path / "run/policy.model").read_bytes() == (whole / "policy.model").read_bytes()
 
 
-@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES, errno.ENOLCK])
-def test_a_folder_that_cannot_be_written_is_told(error, whole, tmp_path, capsys, monkeypatch):
-    """A folder for reading only, of somebody else, or on a disk that knows no locks."""
+@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_written_is_reported(error, whole, tmp_path, capsys, monkeypatch):
+    """A folder for reading only, or of somebody else."""
 
     def refuse(path, *_):
         raise OSError(error, os.strerror(error), str(path))
 
     before = content(whole)
-    monkeypatch.setattr("agents.storage.files.os.open", refuse)
+    monkeypatch.setattr("agents.storage.files._lock", refuse)
     for command in (["train", *TINY, "--out", tmp_path / "run"], ["evaluate", whole]):
         assert run(*command) == 2
         message = capsys.readouterr().err
@@ -159,33 +165,31 @@ def test_a_folder_that_cannot_be_written_is_told(error, whole, tmp_path, capsys,
     assert not names(tmp_path / "run")
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path, capsys):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     assert run("train", *TINY, "--out", tmp_path / "file" / "run") == 2
     assert "error: [Errno 20] Not a directory" in capsys.readouterr().err
 
 
-def test_a_run_that_explodes_is_told_at_every_command(tmp_path, capsys):
+def test_a_run_that_explodes_is_reported_by_every_command(tmp_path, capsys):
     folder = tmp_path / "run"
     assert run("train", *TINY, "--dt", "1e30", "--out", folder) == 1
     assert "at iteration 0: the loss term position, final_velocity" in capsys.readouterr().err
-    assert names(folder) == {"config.json", "history.csv", "model.json", "model.npz", "reaches.png"}
+    assert names(folder) == {"config.json", "history.csv", "policy.model", "reaches.png"}
     assert run("plot", folder) == 2
     message = capsys.readouterr().err
     assert message == f"error: the model in {folder} cannot be drawn: its trials are not finite\n"
     assert run("train", "--resume", folder) == 1
 
 
-def test_what_the_memory_cannot_hold_is_told_and_writes_nothing(tmp_path, capsys):
-    huge = ["--hidden-size", "10000000", "--out", tmp_path / "run"]
-    assert run("train", *TINY[:-2], *huge) == 2
-    assert "error: this is too much for the machine: " in capsys.readouterr().err
-    assert not names(tmp_path)
-
-
-def test_a_configuration_that_cannot_be_read_is_told(whole, tmp_path, capsys):
+def test_a_configuration_that_cannot_be_read_is_reported(whole, tmp_path, capsys):
     folder = shutil.copytree(whole, tmp_path / "run")
-    for wrong in (b"{", b"[]", b'{"experiment": 3}', b"\xff"):
+    config = json.loads((whole / "config.json").read_text())
+    for wrong in (
+        *(b"{", b"[]", b'{"experiment": 3}', b"\xff", b"[" * 10**5),
+        json.dumps({**config, "learner": "nobody"}).encode(),
+        json.dumps({**config, "no_such": 1}).encode(),
+    ):
         (folder / "config.json").write_bytes(wrong)
         for command in (["evaluate"], ["plot"], ["train", "--resume"]):
             assert run(*command, folder) == 2
@@ -194,7 +198,10 @@ def test_a_configuration_that_cannot_be_read_is_told(whole, tmp_path, capsys):
             assert len(message.splitlines()) == 1
 
 
-@pytest.mark.parametrize("where", ["agents.__main__.judge", "agents.__main__.train_replicates"])
+EVALUATION = "agents.commands.shared.evaluate_replicates"
+
+
+@pytest.mark.parametrize("where", [EVALUATION, "agents.commands.train.train_replicates"])
 def test_ctrl_c_in_the_middle_of_something_is_no_traceback(where, tmp_path, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -204,12 +211,12 @@ def test_ctrl_c_in_the_middle_of_something_is_no_traceback(where, tmp_path, caps
         patch.setattr(where, interrupted)
         assert run("train", *TINY, "--out", folder) == 128 + signal.SIGINT
     message = capsys.readouterr().err.splitlines()[-1]
-    assert message.startswith("stopped: in the middle of its work; go on with: python -m agents ")
+    assert message.startswith("stopped: in the middle of its work; resume it with: python -m agent")
     assert "metrics.json" not in names(folder)
     assert run("train", "--resume", folder) == 0
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr("agents.__main__.judge", interrupted)
+        patch.setattr(EVALUATION, interrupted)
         assert run("evaluate", folder) == 128 + signal.SIGINT
     assert capsys.readouterr().err == "stopped\n"
     assert names(folder) == FINISHED

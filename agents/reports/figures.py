@@ -42,7 +42,7 @@ def over(progress: str, draw: Callable[[Any], Any], history: History) -> Figure:
     """Draw a history over another of its columns than the updates."""
     if progress == "iteration":
         return draw(history)[0]
-    columns = {**history.columns, "iteration": history[progress]}
+    columns = {**history.columns, "iteration": history[progress].astype(int)}
     figure, ax = draw(History(columns))
     ax.set_xlabel(progress.replace("_", " ").capitalize())
     return figure

@@ -63,7 +63,9 @@ def actor_policy(model: BaseAlgorithm) -> ActorPolicy:
     ]
     if (lstm := network.lstm) is not None:
         values += [lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0]
-    return eqx.tree_at(_arrays, policy, [_as_jax(value) for value in values])
+    return eqx.tree_at(
+        lambda policy: _arrays(policy, len(layers)), policy, [_as_jax(value) for value in values]
+    )
 
 
 def _network(model: BaseAlgorithm) -> Network:
@@ -119,11 +121,11 @@ def _scale(env: Any) -> Float[np.ndarray, " action"]:
     return np.ones(env.action_space.shape)  # type: ignore[arg-type]
 
 
-def _arrays(policy: ActorPolicy) -> list[Any]:
+def _arrays(policy: ActorPolicy, n_layers: int) -> list[Any]:
     """The arrays of a policy, in the order in which ``actor_policy`` fills them."""
     arrays: list[Any] = [policy.obs_mean, policy.obs_std, policy.obs_clip]
     arrays += [policy.low, policy.high, policy.scale]
-    for layer in (*policy.layers, policy.readout):
+    for layer in (*(policy.layers[index] for index in range(n_layers)), policy.readout):
         arrays += [layer.weight, layer.bias]
     if policy.cell is not None:
         arrays += [policy.cell.weight_ih, policy.cell.weight_hh, policy.cell.bias]
