@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray, UInt32
 
 from fbx_env import Loss, ReachEnv, ReachParams, Trajectory, Trial, checks
 from fbx_env.parts.component import Component, Scalar
@@ -17,6 +17,9 @@ from fbx_env.rollout import rollout_trial
 
 Terms = dict[str, Float[Array, "*replicates"]]
 """Losses by the names of their terms."""
+
+Keys = Key[Array, "*keys"] | UInt32[Array, "*keys _"]
+"""Random keys along leading axes, typed or raw."""
 
 RESERVED_NAMES = ("total", "environment", "gradient_norm", "learning_rate")
 """What reports call sums of terms, and other columns."""
@@ -165,7 +168,7 @@ def make_objective(
 
 
 def mean_loss(
-    policy: Any, objective: Objective, trials: Trial, keys: PRNGKeyArray
+    policy: Any, objective: Objective, trials: Trial, keys: Keys
 ) -> tuple[Float[Array, ""], Terms]:
     """Return the mean loss of a policy over trials, total and by term; differentiable.
 

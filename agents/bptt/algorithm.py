@@ -23,6 +23,7 @@ from agents.bptt.optimizers import checked_optimizer, take_step
 from agents.bptt.trainable import select_trainable
 from agents.objective import (
     ActivityCost,
+    Keys,
     Objective,
     PolicyCost,
     Terms,
@@ -147,7 +148,7 @@ class TrainState(NamedTuple):
     policy: Any
     last_good: Any
     opt_state: PyTree
-    key: PRNGKeyArray
+    key: Keys
     iteration: Int[Array, "*replicates"]
     halted: Bool[Array, "*replicates"]
 

@@ -21,7 +21,7 @@ from agents.bptt.algorithm import BPTTConfig, Rates, Setup, TrainState, update
 from agents.bptt.compilation import MAX_CHUNK, compile_for, compile_updates
 from agents.bptt.devices import on_first_device, replicated, synchronise
 from agents.bptt.faults import TrainingError, describe_fault, first_failure, until_fault
-from agents.objective import Objective, Terms, mean_loss
+from agents.objective import Keys, Objective, Terms, mean_loss
 from agents.storage.checkpoints import CheckpointManager
 from agents.storage.history import History
 from agents.storage.interrupts import Interrupted, requests_to_stop
@@ -42,7 +42,7 @@ class Run:
     setup: Setup
     config: BPTTConfig
     trials: Trial
-    key_validation: PRNGKeyArray
+    key_validation: Keys
     mesh: Mesh | None
     checkpoints: CheckpointManager
     report: Callable[[str], None]
@@ -120,10 +120,17 @@ class Run:
         self.chunk = max(1, int(CHUNK_SECONDS * n_updates / max(now - begun, 1e-6)))
         self.history.train_seconds = now - self.started
         if np.any(self.state.halted):
-            self.history.extend(until_fault(rows), self.history.train_seconds)
+            self.record(until_fault(rows))
             arguments = (_halted_replicate(self.state), self.setup)
             raise self.fault(describe_fault(rows, done), update, *arguments)
-        self.history.extend(rows, self.history.train_seconds)
+        self.record(rows)
+
+    def record(self, rows: dict[str, np.ndarray]) -> None:
+        """Append updates to the history, with the environment steps made until each of them."""
+        params = self.setup.objective.params
+        n_made = len(self.history) + 1 + np.arange(len(rows["total"]))
+        steps = n_made * self.config.batch_size * params.max_steps_in_episode
+        self.history.extend({**rows, "environment_steps": steps}, self.history.train_seconds)
 
     def learning_rates(self, done: int) -> Float[np.ndarray, " updates"]:
         """Return those of the updates that a chunk may have."""
@@ -180,7 +187,7 @@ def _validation_losses(
 
 
 def _replicate_validation_losses(
-    policies: Any, objective: Objective, trials: Trial, keys: PRNGKeyArray
+    policies: Any, objective: Objective, trials: Trial, keys: Keys
 ) -> Terms:
     of_each = eqx.filter_vmap(_validation_losses, in_axes=(eqx.if_array(0), None, None, 0))
     losses: Terms = of_each(policies, objective, trials, keys)

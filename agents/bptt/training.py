@@ -25,6 +25,7 @@ from agents.bptt.devices import (
 )
 from agents.bptt.optimizers import first_steps
 from agents.bptt.run import Run
+from agents.objective import Keys
 from agents.storage.checkpoints import CheckpointManager, Checkpoints, from_bytes, to_bytes
 from agents.storage.history import History
 from agents.storage.identity import describe, fingerprint
@@ -100,7 +101,7 @@ def train_replicates(
     params: ReachParams,
     config: BPTTConfig | None = None,
     *,
-    keys: PRNGKeyArray,
+    keys: Keys,
     where_train: Callable[[Any], Any] | None = None,
     validation_trials: Trial | None = None,
     optimizer: optax.GradientTransformation | optax.MultiSteps | None = None,
@@ -167,7 +168,7 @@ def _run(
     setup: Setup,
     config: BPTTConfig,
     trials: Trial,
-    key_validation: PRNGKeyArray,
+    key_validation: Keys,
     mesh: Mesh | None,
     checkpoints: Checkpoints | None,
     write: Callable[[str], None] | None,

@@ -14,8 +14,8 @@ from agents.policies.network import ActivityCarryPolicy, make_ends
 
 @jax.custom_jvp
 def gated_update(
-    from_inputs: Float[Array, " 3*hidden"],
-    from_hidden: Float[Array, " 3*hidden"],
+    from_inputs: Float[Array, " gates"],
+    from_hidden: Float[Array, " gates"],
     hidden: Float[Array, " hidden"],
 ) -> Float[Array, " hidden"]:
     """The activity of gated recurrent units, from what drives their gates.
@@ -36,7 +36,7 @@ def gated_update(
 
 @gated_update.defjvp
 def _gated_update_jvp(
-    primals: tuple[Float[Array, " size"], ...], tangents: tuple[Float[Array, " size"], ...]
+    primals: tuple[Float[Array, "_"], ...], tangents: tuple[Float[Array, "_"], ...]
 ) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
     _, from_hidden, hidden = primals
     r, z, n, after = _gates(*primals)
@@ -57,8 +57,8 @@ def _gated_update_jvp(
 
 
 def _gates(
-    from_inputs: Float[Array, " 3*hidden"],
-    from_hidden: Float[Array, " 3*hidden"],
+    from_inputs: Float[Array, " gates"],
+    from_hidden: Float[Array, " gates"],
     hidden: Float[Array, " hidden"],
 ) -> tuple[Float[Array, " hidden"], ...]:
     """The gates r, z and n, and the activity they lead to."""
