@@ -16,14 +16,15 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 )
 
 from fbx_env import ReachVectorEnv
-from fbx_env.gym_env import trial_options, whole_seed
+from fbx_env.gym.options import Commands, Given, Seed, trial_options, whole_seed
+from fbx_env.gym.vector import SETTABLE
 
 
 class ReachVecEnv(VecEnv):
     """``num_envs`` trials for Stable-Baselines3, sb3-contrib and SBX, stepped by one function.
 
     The numbers are those of ``ReachVectorEnv`` with the same seeds. Where a trial ends, its info
-    has what ``ReachGymEnv`` tells at the end (losses, distance, speed, ``is_success``) and SB3's
+    has what ``ReachGymEnv`` reports at the end (losses, distance, speed, ``is_success``) and SB3's
     ``terminal_observation``; those of trials that go on are empty, as nobody reads a thousand
     dictionaries a step.
 
@@ -33,7 +34,7 @@ class ReachVecEnv(VecEnv):
     Args:
         num_envs: how many trials, at least 1.
         render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
-        **keywords: the other keywords of ``ReachVectorEnv``, such as ``mass``.
+        **keywords: the other keywords of ``ReachVectorEnv``, such as ``id`` or ``mass``.
 
     Raises:
         TypeError, ValueError: as ``ReachVectorEnv`` does.
@@ -54,8 +55,8 @@ class ReachVecEnv(VecEnv):
         )
         self.metadata = self._trials.metadata
 
-    def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Say with which seed the next reset starts the first trial, the others following it.
+    def seed(self, seed: Seed | None = None) -> Sequence[int | None]:
+        """Set the seed with which the next reset starts the first trial, the others following it.
 
         Raises:
             TypeError: if it is not a whole number.
@@ -64,7 +65,7 @@ class ReachVecEnv(VecEnv):
         return super().seed(whole_seed(seed))
 
     def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
-        """Say with which options the next reset starts the trials: one for all, or one for each.
+        """Set the options with which the next reset starts the trials: for all, or for each.
 
         Raises:
             TypeError, ValueError: as ``ReachGymEnv.reset``; or if they are of the wrong number.
@@ -76,27 +77,29 @@ class ReachVecEnv(VecEnv):
                 f"{len(of_each)}"
             )
         for one in of_each:
-            trial_options(one, _POINTS, (2,))
+            trial_options(one, self._trials.fields)
         super().set_options(options)
 
     def reset(self) -> Float[np.ndarray, "trials observation"]:
-        """Start all trials, with the seeds and options that ``seed`` and ``set_options`` left."""
-        points = [trial_options(options, _POINTS, (2,)) for options in self._options]
-        nowhere = np.full(2, np.nan, np.float32)
-        start, goal = (
-            np.stack([nowhere if point is None else point for point in of_all])
-            for of_all in zip(*points, strict=True)
-        )
+        """Start all trials, with the seeds and options that ``seed`` and ``set_options`` left.
+
+        Raises:
+            ValueError: for a trial that starts out of the plant's reach, or refuses the options.
+        """
+        given = Given(self._trials.fields, self.num_envs)
+        for index, options in enumerate(self._options):
+            given.put(trial_options(options, self._trials.fields), index)
         everywhere = np.ones(self.num_envs, bool)
-        observations, infos = self._trials.start_trials(everywhere, self._seeds, start, goal)
+        given_any = given if given.is_given.any() else None
+        observations, infos = self._trials.start_trials(everywhere, self._seeds, given_any)
         self.reset_infos = [_of_trial(infos, index) for index in range(self.num_envs)]
         self._actions = None
         self._reset_seeds()
         self._reset_options()
         return observations
 
-    def step_async(self, actions: Float[np.ndarray, "trials action"]) -> None:
-        """Say what ``step_wait`` shall do."""
+    def step_async(self, actions: Commands) -> None:
+        """Keep the commands for ``step_wait``."""
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -109,13 +112,13 @@ class ReachVecEnv(VecEnv):
         if self._actions is None:
             raise gymnasium.error.NoAsyncCallError("call step_async() before step_wait()", "step")
         actions, self._actions = self._actions, None
-        observations, rewards, dones, _, told = self._trials.step(actions)
+        observations, rewards, dones, _, report = self._trials.step(actions)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        starts = {name: value for name, value in told.items() if "final" not in name}
+        starts = {name: value for name, value in report.items() if "final" not in name}
         for index in np.flatnonzero(dones).tolist():
             infos[index] = {
-                **_of_trial(told["final_info"], index),
-                "terminal_observation": told["final_obs"][index],
+                **_of_trial(report["final_info"], index),
+                "terminal_observation": report["final_obs"][index],
                 "TimeLimit.truncated": False,
             }
             self.reset_infos[index] = _of_trial(starts, index)
@@ -135,7 +138,7 @@ class ReachVecEnv(VecEnv):
         return [
             self._attributes[index][attr_name]
             if attr_name in self._attributes[index]
-            else getattr(self._trials, _NAMES.get(attr_name, attr_name))
+            else self._trials.get_attr(attr_name)[index]
             for index in self._chosen(indices)
         ]
 
@@ -147,15 +150,11 @@ class ReachVecEnv(VecEnv):
             ValueError: for a shared attribute and only some of the trials.
             IndexError: if there is no such trial.
         """
-        if attr_name in _SETTABLE:
+        if attr_name in SETTABLE or hasattr(self._trials, attr_name):
             self._need_all(attr_name, indices)
-            setattr(self._trials, attr_name, value)
+            self._trials.set_attr(attr_name, value)
             self.action_space = self._trials.single_action_space
             self.metadata = self._trials.metadata
-        elif hasattr(self._trials, attr_name):
-            raise AttributeError(
-                f"{attr_name} cannot be set; of what all trials share, {', '.join(_SETTABLE)} can"
-            )
         else:
             for index in self._chosen(indices):
                 self._attributes[index][attr_name] = value
@@ -180,7 +179,7 @@ class ReachVecEnv(VecEnv):
         return [False for _ in self._chosen(indices)]
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        """A picture of each trial, with ``render_mode="rgb_array"``."""
+        """A frame of each trial, with ``render_mode="rgb_array"``."""
         return self._trials.render() or [None] * self.num_envs
 
     def _chosen(self, indices: VecEnvIndices) -> list[int]:
@@ -196,16 +195,10 @@ class ReachVecEnv(VecEnv):
             )
 
 
-_POINTS = ("start", "goal")
-_SETTABLE = ("params", "success_distance", "success_speed")
-_NAMES = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
-
-
 def _of_trial(infos: dict[str, Any], index: int) -> dict[str, Any]:
-    """What the information of ``ReachVectorEnv`` says of one trial."""
-    told: dict[str, Any] = {}
+    """The info of one trial, out of that of ``ReachVectorEnv``."""
+    info: dict[str, Any] = {}
     for name, value in infos.items():
         if f"_{name}" in infos and infos[f"_{name}"][index]:
-            is_nested = isinstance(value, dict)
-            told[name] = _of_trial(value, index) if is_nested else value[index].item()
-    return told
+            info[name] = _of_trial(value, index) if isinstance(value, dict) else value[index]
+    return info

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fbx_env.packing import n_words, pack, unpack, word
+from fbx_env.gym.packing import buffer_size, element_dtype, pack, unpack
 
 NUMBERS = {
     "floats": jnp.array([0.0, -0.0, 1e-42, jnp.nan, -jnp.inf, 1 / 3]),
@@ -23,10 +23,10 @@ def bits(numbers):
 
 
 def test_every_bit_comes_back():
-    words = jax.jit(pack)(NUMBERS)
-    assert words.dtype == word()
-    assert words.shape == (n_words(NUMBERS),) == (17,)
-    back = jax.jit(lambda words: unpack(words, NUMBERS))(words)
+    buffer = jax.jit(pack)(NUMBERS)
+    assert buffer.dtype == element_dtype()
+    assert buffer.shape == (buffer_size(NUMBERS),) == (17,)
+    back = jax.jit(lambda buffer: unpack(buffer, NUMBERS))(buffer)
     for name, numbers in NUMBERS.items():
         assert (back[name].dtype, back[name].shape) == (numbers.dtype, numbers.shape)
         assert bits(back[name]) == bits(numbers)
@@ -35,7 +35,7 @@ def test_every_bit_comes_back():
 def test_in_double_precision(double_precision):
     numbers = {"double": jnp.array([1 / 3, 1e-320]), "whole": jnp.array([-1, 7], jnp.int32)}
     numbers["long"] = jnp.array(2**53 + 1)
-    assert word() == np.float64
+    assert element_dtype() == np.float64
     back = unpack(pack(numbers), numbers)
     assert [bits(back[name]) for name in numbers] == [bits(numbers[name]) for name in numbers]
 
@@ -43,4 +43,4 @@ def test_in_double_precision(double_precision):
 @pytest.mark.parametrize("wrong", [jnp.ones(2, complex), jax.random.key(0)])
 def test_what_cannot_be_packed_is_named(wrong):
     with pytest.raises(TypeError, match=r"\['plant'\] must be real numbers, integers or booleans"):
-        n_words({"mass": jnp.ones(()), "plant": wrong})
+        buffer_size({"mass": jnp.ones(()), "plant": wrong})

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt32
 
 from fbx_env import checks
-from fbx_env.env import Observation, ReachEnv, ReachState, clock_of, reward_of, with_drawn
+from fbx_env.env import Observation, ReachEnv, ReachState, clock_of, external_force
+from fbx_env.gym.options import Fields, Given
+from fbx_env.gym.packing import buffer_size, element_dtype, pack, unpack
 from fbx_env.params import ReachParams
-from fbx_env.gym.packing import n_words, pack, unpack, word
+from fbx_env.parts.draws.drawing import draw_trial, with_drawn
+from fbx_env.parts.tasks.trial import Trial
+from fbx_env.processes import refuse_fork
+from fbx_env.reach import is_out_of_reach, out_of_reach
 
 ENV = ReachEnv()
 
 Rows = Float[np.ndarray, "trials row"]
 """What a step or a reset leads to, a row a trial; ``Layout`` says what is where."""
 
-Words = Float[Array, "..."]
-"""The same as the compiled functions see it, and packed params; see ``packing``."""
+Buffer = Float[Array, "..."]
+"""Rows as the compiled functions see them, and packed params; see ``packing``."""
+
+AnyArray = Array | np.ndarray
+
+SCALARS = ("reward", "ended", "is_success", "distance", "speed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +41,16 @@ class Layout:
 
     Attributes:
         state: the state, packed: its numbers are none to read.
-        observation: what the agent is told.
-        scalars: reward, whether the trial has ended, distance to the target [m], speed [m/s], and
-            the losses in the order of ``losses``.
+        observation: what the agent observes.
+        scalars: those of ``SCALARS`` (whether the trial has ended, and as the task asks for;
+            distance to the target [m] and speed [m/s] of the effector), then the losses in the
+            order of ``losses``.
         losses: the names of the loss terms.
         position, target: where the effector is and where it should be [m].
-        force: what acted during the step [N].
+        control: what acted during the step, in the units of the command.
+        load: the external force on the effector now [N]; empty without loads.
+        drawn: the numbers drawn for the trial by name, each with its shape.
+        fields: the numbers of a trial, which ``reset`` can be given.
     """
 
     state: slice
@@ -47,30 +59,37 @@ class Layout:
     losses: tuple[str, ...]
     position: slice
     target: slice
-    force: slice
+    control: slice
+    load: slice
+    drawn: dict[str, tuple[slice, tuple[int, ...]]]
+    fields: Fields
 
     def column(self, name: str) -> int:
-        """The index of a scalar: reward, ended, distance, speed, or a loss."""
-        return self.scalars.start + ("reward", "ended", "distance", "speed", *self.losses).index(
-            name
-        )
+        """The index of one of ``SCALARS`` or of a loss."""
+        return self.scalars.start + (*SCALARS, *self.losses).index(name)
 
 
 class Programs(NamedTuple):
     """The compiled functions for one structure of params, whatever the numbers in it.
 
     Attributes:
-        pack: params to words.
-        step: words of the params, keys, rows and commands to rows.
+        pack: params to a buffer.
+        step: the packed params, keys, rows and commands to rows.
         reset: see ``ReachBatch.reset``.
+        nothing: what ``reset`` is handed for so many trials where it is given nothing.
+        trials: rows to the trials in them.
         layout: of a row.
-        state: structure, shapes and kinds of numbers of the state.
+        row_size: of a row.
+        state: structure, shapes and types of the state.
     """
 
-    pack: Callable[[ReachParams], Words]
-    step: Callable[..., Words]
-    reset: Callable[..., tuple[Words, UInt32[Array, "trials 2"]]]
+    pack: Callable[[ReachParams], Buffer]
+    step: Callable[..., Buffer]
+    reset: Callable[..., tuple[Buffer, UInt32[Array, "trials 2"], Bool[Array, " some"]]]
+    nothing: Callable[[int], Any]
+    trials: Callable[[Buffer], Trial]
     layout: Layout
+    row_size: int
     state: ReachState
 
 
@@ -99,7 +118,7 @@ class ReachBatch:
         self.params = params
         self._seeds = np.zeros((n_trials, 2), np.uint32)
         self._resets = np.zeros(n_trials, np.uint32)
-        self._rows: Any = np.zeros((n_trials, self.layout.force.stop), word())
+        self._rows: Any = np.zeros((n_trials, self._programs.row_size), element_dtype())
         self._keys: Any = np.zeros((n_trials, 2), np.uint32)
 
     @property
@@ -123,52 +142,70 @@ class ReachBatch:
     @property
     def command_shape(self) -> tuple[int, int]:
         """The shape of ``step``'s commands."""
-        return self.n_trials, self.layout.force.stop - self.layout.force.start
-
-    def seed(self, which: Int[np.ndarray, " some"], words: UInt32[np.ndarray, "some 2"]) -> None:
-        """Give some trials, by index, the seeds from which their next reset starts."""
-        self._seeds = self._seeds.copy()
-        self._seeds[which] = words
-        self._resets = self._resets.copy()
-        self._resets[which] = 0
+        return self.n_trials, self.layout.control.stop - self.layout.control.start
 
     def reset(
         self,
         chosen: Bool[np.ndarray, " trials"],
-        start: Float[np.ndarray, "#trials 2"] | None = None,
-        goal: Float[np.ndarray, "#trials 2"] | None = None,
+        given: Given | None = None,
+        seeds: Mapping[int, UInt32[np.ndarray, "2"]] | None = None,
     ) -> Rows:
         """Start new trials where ``chosen``; the rows of the others stay as they are.
 
         Args:
             chosen: which.
-            start, goal: [m]; where NaN or not given, as the task draws it.
+            given: what is not drawn by the task; nothing by default.
+            seeds: by the index of a trial, the seed from which its next reset starts.
+
+        Raises:
+            ValueError: if a start is out of the plant's reach, or the trial refuses what is given.
+                Then nothing has changed.
         """
         refuse_fork()
+        all_seeds, resets = self._seeds, self._resets
+        if seeds:
+            all_seeds, resets = all_seeds.copy(), resets.copy()
+            all_seeds[list(seeds)] = list(seeds.values())
+            resets[list(seeds)] = 0
         n_trials, which = self.n_trials, np.flatnonzero(chosen)
         # One of two sizes: a reset takes longer than a step, and often few trials need one.
         few = n_trials // 16
         size = few if len(which) <= few else n_trials
         beyond = np.full(size - len(which), n_trials)
-        padded = np.concatenate([which, beyond])
         inside = np.concatenate([which, np.zeros_like(beyond)])
-        points = [
-            np.broadcast_to(np.float32(np.nan) if at is None else at, (n_trials, 2))[inside]
-            for at in (start, goal)
-        ]
-        self._rows, self._keys = self._programs.reset(
+        if given is None:
+            values, is_given = self._programs.nothing(size)
+        else:
+            values = {name: value[inside] for name, value in given.values.items()}
+            is_given = given.is_given[inside]
+        rows, keys, is_far = self._programs.reset(
             self._numbers,
-            self._seeds[inside],
-            self._resets[inside],
-            *points,
-            padded.astype(np.int32),
+            all_seeds[inside],
+            resets[inside],
+            values,
+            is_given,
+            np.concatenate([which, beyond]).astype(np.int32),
             self._rows,
             self._keys,
         )
-        self._resets = self._resets + np.asarray(chosen, np.uint32)
+        far = which[np.asarray(is_far)[: len(which)]]
+        if given is not None or len(far):
+            self._check_trials(rows, which, far)
+        self._rows, self._keys = rows, keys
+        self._seeds, self._resets = all_seeds, resets + np.asarray(chosen, np.uint32)
         return self.rows
 
-    def step(self, commands: Float[np.ndarray, "trials action"]) -> Rows:
+    def _check_trials(
+        self, rows: Buffer, which: Int[np.ndarray, " some"], far: Int[np.ndarray, " few"]
+    ) -> None:
+        """Refuse trials that start out of reach, and those that their own class refuses."""
+        trials = jax.tree.map(np.asarray, self._programs.trials(rows))
+        if len(far):
+            raise ValueError(out_of_reach(self.params.plant, trials.start[far[0]]))
+        some = jax.tree.map(lambda leaf: leaf[which], trials).replace()
+        some.run_checks("__check_params__", self.params)
+
+    def step(self, commands: Float[np.ndarray, "trials controls"]) -> Rows:
         """Take one step in every trial, and none further than that: ended trials are not reset."""
         self._rows = self._programs.step(self._numbers, self._keys, self._rows, commands)
         return self.rows
@@ -188,26 +225,6 @@ class ReachBatch:
         self._programs = compile_programs(self._params)
 
 
-def refuse_fork() -> None:
-    """Say so where JAX would wait forever: in a process forked after JAX started its threads.
-
-    Raises:
-        RuntimeError: in such a process.
-    """
-    if os.getpid() != _first_process():
-        raise RuntimeError(
-            "this process was forked from one in which JAX has run, and JAX would wait here for "
-            'ever: start processes by context="spawn" (AsyncVectorEnv) or start_method="spawn" '
-            "(SubprocVecEnv), or do without any: gymnasium.make_vec(id, num_envs=...) steps all "
-            "trials at once"
-        )
-
-
-@functools.cache
-def _first_process() -> int:
-    return os.getpid()
-
-
 def compile_programs(params: ReachParams) -> Programs:
     """The programs for ``params``; the same ones for params that differ in their numbers only."""
     leaves, structure = jax.tree.flatten(jax.eval_shape(lambda params: params, params))
@@ -217,23 +234,13 @@ def compile_programs(params: ReachParams) -> Programs:
 @functools.cache
 def _compile_programs(structure: Any, leaves: tuple[tuple[Any, Any], ...]) -> Programs:
     like = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
-    n_words(like)
+    buffer_size(like)
     observation, state = jax.eval_shape(ENV.reset_env, jax.random.key(0), like)
-    sizes = {
-        "state": n_words(state),
-        "observation": observation.size,
-        "scalars": 4 + len(like.loss.names),
-        "position": 2,
-        "target": 2,
-        "force": state.force.size,
-    }
-    ends = np.cumsum(list(sizes.values())).tolist()
-    slices = {name: slice(end - sizes[name], end) for name, end in zip(sizes, ends, strict=True)}
-    layout = Layout(**slices, losses=like.loss.names)
+    layout, row_size = _layout(like, observation, state)
 
     def step(
-        numbers: Words, key: UInt32[Array, "2"], row: Words, command: Float[Array, " action"]
-    ) -> Words:
+        numbers: Buffer, key: UInt32[Array, "2"], row: Buffer, command: Float[Array, " controls"]
+    ) -> Buffer:
         params, before = unpack(numbers, like), unpack(row[layout.state], state)
         step_key = jax.random.fold_in(_key(key), before.time + 1)
         observation, after, reward, ended, info = ENV.step_env(step_key, before, command, params)
@@ -242,55 +249,95 @@ def _compile_programs(structure: Any, leaves: tuple[tuple[Any, Any], ...]) -> Pr
                 f"a step must leave the kinds of numbers in the state as they are, from "
                 f"{_kinds(before)} to {_kinds(after)}"
             )
-        return _row(params, observation, after, reward, ended, info["losses"])
+        outcome = [reward, ended, info["is_success"]]
+        return _row(params, observation, after, outcome, info["losses"])
 
     def start(
-        numbers: Words,
+        numbers: Buffer,
         seed: UInt32[Array, "2"],
         count: UInt32[Array, ""],
-        start: Float[Array, "2"],
-        goal: Float[Array, "2"],
-    ) -> tuple[Words, UInt32[Array, "2"]]:
+        values: dict[str, Shaped[Array, "..."]],
+        is_given: Bool[Array, " fields"],
+    ) -> tuple[Buffer, UInt32[Array, "2"], Bool[Array, ""]]:
         params = unpack(numbers, like)
         key = jax.random.fold_in(_key(seed), count)
-        key_trial, key_sensory = jax.random.split(jax.random.fold_in(key, 0))
-        drawn = params.task.sample(key_trial)
-        trial = drawn.replace(
-            start=jnp.where(jnp.isnan(start), drawn.start, start),
-            goal=jnp.where(jnp.isnan(goal), drawn.goal, goal),
-        )
-        observation, begun = ENV.reset_trial(key_sensory, trial, params)
+        key_start, trial = draw_trial(jax.random.fold_in(key, 0), params)
+        fields = {
+            name: jnp.where(is_given[index], values[name], getattr(trial, name))
+            for index, name in enumerate(layout.fields)
+        }
+        observation, begun = ENV.reset_trial(key_start, trial.replace(**fields), params)
         nothing = jnp.zeros(())
         losses = dict.fromkeys(layout.losses, nothing)
-        ended = jnp.zeros((), bool)
-        return _row(params, observation, begun, nothing, ended, losses), jax.random.key_data(key)
+        row = _row(params, observation, begun, [nothing] * 3, losses)
+        plant = with_drawn(params, begun.drawn).plant
+        is_far = is_out_of_reach(plant, begun.plant, begun.trial.start)
+        return row, jax.random.key_data(key), is_far
 
     start_all = jax.vmap(start, in_axes=(None, 0, 0, 0, 0))
 
     def reset(
-        numbers: Words,
-        seeds: UInt32[Array, "some 2"],
-        counts: UInt32[Array, " some"],
-        starts: Float[Array, "some 2"],
-        goals: Float[Array, "some 2"],
-        which: Int[Array, " some"],
-        rows: Words,
-        keys: UInt32[Array, "trials 2"],
-    ) -> tuple[Words, UInt32[Array, "trials 2"]]:
-        new_rows, new_keys = start_all(numbers, seeds, counts, starts, goals)
+        numbers: Buffer,
+        seeds: UInt32[AnyArray, "some 2"],
+        counts: UInt32[AnyArray, " some"],
+        values: dict[str, Shaped[AnyArray, "some ..."]],
+        is_given: Bool[AnyArray, "some fields"],
+        which: Int[AnyArray, " some"],
+        rows: Float[AnyArray, "trials row"],
+        keys: UInt32[AnyArray, "trials 2"],
+    ) -> tuple[Buffer, UInt32[Array, "trials 2"], Bool[Array, " some"]]:
+        new_rows, new_keys, are_far = start_all(numbers, seeds, counts, values, is_given)
         # What is beyond the last trial only fills up the size.
         return (
-            rows.at[which].set(new_rows, mode="drop"),
-            keys.at[which].set(new_keys, mode="drop"),
+            jnp.asarray(rows).at[which].set(new_rows, mode="drop"),
+            jnp.asarray(keys).at[which].set(new_keys, mode="drop"),
+            are_far,
         )
+
+    @functools.cache
+    def nothing(size: int) -> Any:
+        given = Given(layout.fields, size)
+        return jax.device_put((given.values, given.is_given))
 
     return Programs(
         pack=jax.jit(pack),
         step=jax.jit(jax.vmap(step, in_axes=(None, 0, 0, 0))),
         reset=jax.jit(reset),
+        nothing=nothing,
+        trials=jax.jit(jax.vmap(lambda row: unpack(row[layout.state], state).trial)),
         layout=layout,
+        row_size=row_size,
         state=state,
     )
+
+
+def _layout(params: ReachParams, observation: Any, state: ReachState) -> tuple[Layout, int]:
+    """The layout of a row and its size, from shapes and types alone."""
+    trial = {
+        field.name: getattr(state.trial, field.name) for field in dataclasses.fields(state.trial)
+    }
+    drawn = dict(zip((draw.number for draw in params.draws), state.drawn, strict=True))
+    sizes = {
+        "state": buffer_size(state),
+        "observation": observation.size,
+        "scalars": len(SCALARS) + len(params.loss.names),
+        "position": 2,
+        "target": 2,
+        "control": state.control.size,
+        "load": 2 if params.loads else 0,
+        **{f"drawn {name}": value.size for name, value in drawn.items()},
+    }
+    ends = np.cumsum(list(sizes.values())).tolist()
+    slices = {name: slice(end - sizes[name], end) for name, end in zip(sizes, ends, strict=True)}
+    layout = Layout(
+        **{name: where for name, where in slices.items() if not name.startswith("drawn ")},
+        losses=params.loss.names,
+        drawn={name: (slices[f"drawn {name}"], value.shape) for name, value in drawn.items()},
+        fields={
+            name: value for name, value in trial.items() if isinstance(value, jax.ShapeDtypeStruct)
+        },
+    )
+    return layout, ends[-1]
 
 
 def _need_same(programs: Programs, others: Programs) -> None:
@@ -301,6 +348,7 @@ def _need_same(programs: Programs, others: Programs) -> None:
             "structure of the state": str(jax.tree.structure(these.state)),
             "size of the observation": these.layout.observation,
             "names of the losses": these.layout.losses,
+            "whether there are loads": these.layout.load,
         }
         for these in (programs, others)
     )
@@ -313,7 +361,7 @@ def _need_same(programs: Programs, others: Programs) -> None:
 
 
 def _kinds(state: ReachState) -> dict[str, str]:
-    """Shape and kind of the numbers of a state, by the name of each array."""
+    """Shape and type of the numbers of a state, by the name of each array."""
     return {
         f"state{jax.tree_util.keystr(path)}": f"{leaf.dtype}{list(leaf.shape)}"
         for path, leaf in jax.tree.leaves_with_path(state)
@@ -324,17 +372,20 @@ def _row(
     params: ReachParams,
     observation: Observation,
     state: ReachState,
-    reward: Float[Array, ""],
-    ended: Bool[Array, ""],
+    outcome: list[Float[Array, ""] | Bool[Array, ""]],
     losses: dict[str, Float[Array, ""]],
-) -> Words:
-    effector = params.plant.effector(state.plant)
-    target = params.task.target(state.trial, fraction_passed(state, params))
+) -> Buffer:
+    """A row; ``outcome`` is the reward, whether the trial has ended, and whether with success."""
+    params = with_drawn(params, state.drawn)
+    effector, clock = params.plant.effector(state.plant), clock_of(state, params)
+    target = params.task.target(state.trial, clock)
     distance = jnp.linalg.norm(effector.pos - target.pos)
     speed = jnp.linalg.norm(effector.vel)
-    scalars = [reward, ended.astype(float), distance, speed, *losses.values()]
-    told = (observation, jnp.stack(scalars), effector.pos, target.pos, state.force)
-    return pack((state, *(part.astype(float) for part in told)))
+    load = external_force(params, state.trial, clock)(effector) if params.loads else jnp.zeros(0)
+    numbers = (*outcome, distance, speed, *losses.values())
+    scalars = jnp.stack([number.astype(float) for number in numbers])
+    parts = (observation, scalars, effector.pos, target.pos, state.control, load, *state.drawn)
+    return pack((state, *(part.astype(float) for part in parts)))
 
 
 def _key(words: UInt32[Array, "2"]) -> PRNGKeyArray:
