@@ -100,10 +100,6 @@ def context(**arguments):
     return point_mass_nn_simple_reaches(**{"n_steps": 3, "hidden_size": 2, "key": KEY, **arguments})
 
 
-def as_bfloat16(leaf):
-    return leaf.astype(jnp.bfloat16) if eqx.is_array(leaf) else leaf
-
-
 def explained(rows):
     """A history to which these rows are added."""
     history = History()
@@ -253,16 +249,7 @@ CASES = [
         "tree must be a group whose arrays share their leading axis",
     ),
     (lambda: save_model(".", POLICY, 3), TypeError, "params must be a ReachParams, got 3"),
-    (
-        lambda: save_model("no/such", POLICY, PARAMS),
-        FileNotFoundError,
-        "no/such/model.npz cannot be written: there is no folder no/such",
-    ),
-    (
-        lambda: save_model(".", jax.tree.map(as_bfloat16, POLICY), PARAMS),
-        TypeError,
-        "readout.weight must be float16, 32 or 64 to be saved, got bfloat16",
-    ),
+    (lambda: save_model(".", 3, PARAMS), TypeError, "policy must be a Module, got 3"),
     (lambda: save_model(3, POLICY, PARAMS), TypeError, "folder must be a path, got 3"),
     (lambda: load_model(None), TypeError, "folder must be a path, got None"),
     (lambda: History().save(3), TypeError, "path must be a path, got 3"),
@@ -357,10 +344,13 @@ def test_two_classes_of_one_name_are_not_confused(tmp_path):
         return type("Lighter", (PointMass,), {"__module__": module})
 
     try:
-        save_model(tmp_path, POLICY, with_(plant=define("one")(mass=0.5)))
-        assert load_model(tmp_path)[1].plant.mass == 0.5
+        lighter = define("one")
+        save_model(tmp_path, POLICY, with_(plant=lighter(mass=0.5)))
         define("another")
-        with pytest.raises(ValueError, match=r"several classes Lighter \(one.Lighter, another.Li"):
+        plant = load_model(tmp_path)[1].plant
+        assert (type(plant), float(plant.mass)) == (lighter, 0.5)
+        Component.registry["Lighter"].pop("one.Lighter")
+        with pytest.raises(ValueError, match="class Lighter is not imported; import one"):
             load_model(tmp_path)
     finally:
         del Component.registry["Lighter"]

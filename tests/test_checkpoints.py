@@ -270,6 +270,24 @@ def test_a_checkpoint_of_another_training_is_refused_and_stays(other, message, w
     assert {name: (written / name).read_bytes() for name in names(written)} == before
 
 
+def test_one_of_another_training_is_passed_over_and_stays(written, tmp_path):
+    with manager(tmp_path / "other", identity(n_batches=8)) as entered:
+        entered.save(STATE, history(9))
+    foreign = (tmp_path / "other" / "000000009.checkpoint").read_bytes()
+    (written / "000000009.checkpoint").write_bytes(foreign)
+    lines = []
+    with manager(written, lines=lines) as entered:
+        state, kept = entered.restore(STATE)
+        assert lines[0].endswith(
+            "000000009.checkpoint cannot be used: it was written with config.n_batches 8, now 9."
+        )
+        assert_same_history(kept, whole_history())
+        kept.extend(rows(7, 8), 4.0)
+        entered.save(state, kept)
+    assert (written / "000000009.checkpoint").read_bytes() == foreign
+    assert [int(path.stem) for path in Checkpoints(written).files()] == [9, 8, 7]
+
+
 def test_another_optimiser_is_refused(tmp_path):
     def of(optimizer):
         weights = jnp.ones(3)

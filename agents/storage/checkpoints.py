@@ -150,6 +150,7 @@ class CheckpointManager:
         self.last_iteration: int | None = None
         self.written = NOTHING
         self.damaged: list[Path] = []
+        self.others: dict[Path, AnotherTrainingError] = {}
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -166,8 +167,8 @@ class CheckpointManager:
     def restore(self, state: PyTree) -> tuple[PyTree, History]:
         """The state and history to begin with: those of the last checkpoint, if it is asked for.
 
-        A checkpoint that is damaged, or whose part of the history is, is passed over for the one
-        before it; if no history is whole, the one that is left has gaps.
+        A checkpoint that is damaged or of another training, or whose part of the history is
+        damaged, is passed over for the one before it; if no history is whole, there are gaps in it.
 
         Args:
             state: before the first update.
@@ -190,7 +191,9 @@ class CheckpointManager:
             try:
                 restored, content = read_checkpoint(path, state, self.identity)
             except AnotherTrainingError as error:
-                raise ValueError(f"{path} cannot be resumed from: {error}") from error
+                self.report(f"{path} cannot be used: {error}.")
+                self.others[path] = error
+                continue
             except (OSError, ValueError, MemoryError) as error:
                 self.report(f"{path} cannot be used: {error}.")
                 self.damaged += [path] if isinstance(error, ValueError) else []
@@ -204,6 +207,9 @@ class CheckpointManager:
             with_gaps.append(found)
         if with_gaps:
             return self._resume(*with_gaps[0])
+        if self.others:
+            path, cause = next(iter(self.others.items()))
+            raise ValueError(f"{path} cannot be resumed from: {cause}") from cause
         if files:
             names = ", ".join(path.name for path in files)
             raise ValueError(
@@ -247,8 +253,9 @@ class CheckpointManager:
                 )
                 return f"the last checkpoint is of update {self.last_iteration or 0}"
             self.last_iteration = iteration
-            others = [file for file in self.checkpoints.files() if file not in self.damaged]
-            for outdated in (*self.damaged, *others[KEPT:]):
+            passed_over = (*self.damaged, *self.others)
+            mine = [file for file in self.checkpoints.files() if file not in passed_over]
+            for outdated in (*self.damaged, *mine[KEPT:]):
                 if outdated != path:
                     outdated.unlink(missing_ok=True)
             self.damaged = []
