@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from agents.lqr import optimal_loss
 from agents.objective import ActivityCost, PolicyCost, checked_costs, losses_by_term
+from agents.optimum.losses import optimal_loss
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, rollout, tree_take
 
 N_RANDOM_TRIALS = 1024

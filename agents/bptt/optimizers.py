@@ -43,15 +43,12 @@ def take_step(
         parameters: where the loss has this ``value`` and ``gradient``.
         opt_state: the optimiser's state.
     """
-    extras = {
-        "value": value,
-        "grad": gradient,
-        "value_fn": loss,
-        "grad_fn": lambda parameters, _: jax.grad(loss)(parameters),
-    }
     known = inspect.signature(optimizer.update).parameters
+    extras: dict[str, Any] = {"value": value, "grad": gradient, "value_fn": loss}
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
         extras = {name: extra for name, extra in extras.items() if name in known}
+    if "grad_fn" in known:  # Line searches refuse it where it is not asked for.
+        extras["grad_fn"] = lambda parameters, _: jax.grad(loss)(parameters)
     update: Any = optimizer.update
     steps, opt_state = update(gradient, opt_state, parameters, **extras)
     return steps, opt_state
