@@ -13,10 +13,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import Locator, MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from fbx_env import checks
@@ -167,14 +168,31 @@ def tidy(ax: Axes, **labels: Any) -> None:
     ax.set_axisbelow(True)
 
 
+class SparseLocator(Locator):
+    """Round ticks: two or more, but one where the labels of two would run into each other."""
+
+    def __call__(self) -> list[float]:
+        assert isinstance(self.axis, Axis)
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        assert isinstance(self.axis, Axis)
+        room = int(self.axis.get_tick_space())
+        for least in (2, 1):
+            locator = MaxNLocator(min(6, max(1, room)), steps=[1, 2, 5, 10], min_n_ticks=least)
+            ticks = [float(tick) for tick in locator.tick_values(vmin, vmax)]
+            if abs(vmax - vmin) <= (room + 1) * (ticks[1] - ticks[0]):
+                break
+        return ticks
+
+
 def equal_aspect(ax: Axes) -> None:
     """Show a metre as long up as across, by wider limits where the axes may choose their own."""
     shared = [group.get_siblings(ax) for group in (ax.get_shared_x_axes(), ax.get_shared_y_axes())]
     both_shared = all(len(siblings) > 1 for siblings in shared)
     ax.set_aspect("equal", adjustable="box" if both_shared else "datalim")
     for axis in (ax.xaxis, ax.yaxis):
-        # One tick in the smallest axes, rather than two whose labels run into each other.
-        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=1))
+        axis.set_major_locator(SparseLocator())
     # Four decimals would run into each other: a common power of ten instead.
     ax.ticklabel_format(scilimits=(-2, 4), useMathText=True)
 

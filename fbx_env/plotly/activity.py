@@ -19,6 +19,18 @@ from fbx_env.rollout import Trajectory
 
 NOT_FINITE = "#cccccc"
 
+EXPLAINED: dict[str, Any] = {
+    "colorscale": [[0, "#d9d9d9"], [1, colors.PALETTE[0]]],
+    "cmin": 0,
+    "cmax": 1,
+    "colorbar": {
+        "title": {"text": "Explained by<br>direction", "side": "top"},
+        "tickformat": ".0%",
+        "x": 1.14,
+    },
+}
+"""Of marks, from a pale grey for nothing to blue for everything."""
+
 
 def activity_heatmap(trajectory: Trajectory) -> go.Figure:
     """Draw the activity of all units over time on one trial; white is none, grey not finite.
@@ -136,27 +148,19 @@ def preferred_directions(
         line={"color": GUIDE, "width": 1.5},
         hoverinfo="skip",
     )
-    scale = {"title": {"text": "Explained by<br>direction", "side": "top"}, "tickformat": ".0%"}
     figure.add_scatterpolar(
         theta=degrees,
         r=tuning.depth,
         mode="markers",
-        marker={
-            "size": 8,
-            "color": tuning.explained,
-            "colorscale": [[0, "#d9d9d9"], [1, colors.PALETTE[0]]],
-            "cmin": 0,
-            "cmax": 1,
-            "colorbar": {**scale, "x": 1.14},
-        },
+        marker={"size": 8, "color": tuning.explained, **EXPLAINED},
         customdata=np.arange(len(degrees)),
         hovertemplate=(
             "unit %{customdata}: %{theta:.0f}°, rises by %{r:.3g}, "
             "%{marker.color:.0%} explained<extra></extra>"
         ),
     )
-    begin, end = (round(time, 2) for time in window)
-    title = f"Rise of activity in the preferred direction<br>({begin:g} to {end:g} s)"
+    begin, end = (f"{round(time, 2):g}" for time in window)
+    title = f"Rise of activity in the preferred direction<br>({begin} to {end} s)"
     figure.update_layout(
         title={"text": title, "x": 0.5, "font": {"size": 14}},
         polar={
