@@ -1,29 +1,19 @@
-"""agents: learners for fbx_env, and the exact optimum beside them."""
+"""agents: learners for fbx_env, and the exact optimum beside them; ``agents.public`` lists them.
 
-from agents.bptt import BPTTConfig as BPTTConfig
-from agents.bptt import TrainingError as TrainingError
-from agents.bptt import train as train
-from agents.bptt import train_replicates as train_replicates
-from agents.bptt import train_scan as train_scan
-from agents.evaluation import evaluate as evaluate
-from agents.evaluation import evaluate_replicates as evaluate_replicates
-from agents.lqr import OptimalPolicy as OptimalPolicy
-from agents.lqr import expected_loss as expected_loss
-from agents.lqr import optimal_loss as optimal_loss
-from agents.objective import ActivityCost as ActivityCost
-from agents.objective import PolicyCost as PolicyCost
-from agents.pairings import TrainingContext as TrainingContext
-from agents.pairings import TrainingTask as TrainingTask
-from agents.pairings import pairing as pairing
-from agents.pairings import point_mass_nn_simple_reaches as point_mass_nn_simple_reaches
-from agents.policies import CustomCellPolicy as CustomCellPolicy
-from agents.policies import GRUPolicy as GRUPolicy
-from agents.policies import LSTMPolicy as LSTMPolicy
-from agents.policies import MLPPolicy as MLPPolicy
-from agents.policies import RNNPolicy as RNNPolicy
-from agents.policies import make_policy as make_policy
-from agents.storage.checkpoints import Checkpoints as Checkpoints
-from agents.storage.history import History as History
-from agents.storage.interrupts import Interrupted as Interrupted
-from agents.storage.models import load_model as load_model
-from agents.storage.models import save_model as save_model
+They are imported when one of them is first used: the list of commands needs none, and JAX seconds.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agents.public import *  # noqa: F403
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module("agents.public"), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *vars(importlib.import_module("agents.public"))})

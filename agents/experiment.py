@@ -57,12 +57,9 @@ class Experiment:
 
 def named_parts(kind: type[Component]) -> dict[str, Any]:
     """Return the classes of one kind of part, shipped and of one's own, by their names."""
-    classes = [each for same in Component.registry.values() for each in same.values()]
-    return {
-        each.name: each  # type: ignore[attr-defined]
-        for each in classes
-        if issubclass(each, kind) and not inspect.isabstract(each) and getattr(each, "name", "")
-    }
+    classes: list[Any] = [each for same in Component.registry.values() for each in same.values()]
+    concrete = (each for each in classes if issubclass(each, kind) and not inspect.isabstract(each))
+    return {each.name: each for each in concrete if getattr(each, "name", "")}
 
 
 def plain_value(number: Number) -> Any:

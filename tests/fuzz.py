@@ -132,10 +132,9 @@ VALUES: list[Any] = [
     *(fbx_env.SensoryChannel(delay=2), fbx_env.PointMass, lambda: 1, range(3), iter([1])),
 ]
 KEYWORDS = [
-    *("max_steps_in_episode", "plant", "task", "sensory", "motor", "loss", "dt", "mass"),
-    *("time_in_observation", "damping", "workspace", "sensory_delay", "sensory_noise", "id"),
-    *("motor_delay", "motor_noise", "signal_noise", "max_force", "time_exponent", "loss_weights"),
-    *("no_such", "Mass"),
+    *(number.keyword for number in fbx_env.describe().numbers),
+    *("plant", "task", "sensory", "proprioception", "motor", "loads", "loss", "draws"),
+    *("loss_weights", "id", "no_such", "Mass"),
 ]
 
 

@@ -12,17 +12,19 @@ from matplotlib import pyplot as plt
 
 import agents.__main__ as command_line
 from agents import GRUPolicy
-from agents.benchmark import (
+from agents.commands.benchmark import cells
+from agents.reports.benchmark import (
     Curve,
     Row,
     Work,
     growth,
     matrix_product,
     median_seconds,
-    random_play,
     update_memory,
 )
-from agents.benchmark_command import as_markdown, draw_growth
+from agents.reports.benchmark_environments import random_play
+from agents.reports.benchmark_figures import draw_growth
+from agents.reports.tables import as_markdown
 from fbx_env import ReachEnv, ReachParams
 
 
@@ -69,10 +71,10 @@ def test_random_play_plays_every_step():
 
 def test_the_table_reads_well():
     rows = [Row("step", 12.345, "us", "times another", 0.25), Row("memory", 1.5, "GiB")]
-    assert as_markdown(rows).splitlines() == [
-        "| what   | figure  | ratio | of what       |",
-        "| ------ | ------- | ----- | ------------- |",
-        "| step   | 12.3 us | 0.25  | times another |",
+    assert as_markdown([cells(row) for row in rows]).splitlines() == [
+        "| what   |  figure | ratio | of what       |",
+        "| ------ | ------: | ----: | ------------- |",
+        "| step   | 12.3 us |  0.25 | times another |",
         "| memory | 1.5 GiB |       |               |",
     ]
 
@@ -131,13 +133,12 @@ def test_training_and_environments_are_measured(tmp_path):
     assert 0 < by_name["PPO, 100,000 steps in 64 environments"]["ratio"] < 1
 
 
-def test_what_cannot_be_measured_is_told_and_the_rest_is_kept(tmp_path, capsys, monkeypatch):
-    monkeypatch.delitem(sys.modules, "agents.sb3", raising=False)
-    monkeypatch.setitem(sys.modules, "sb3_contrib", None)
+def test_what_cannot_be_measured_is_reported_and_the_rest_is_kept(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     with pytest.raises(SystemExit) as stop:
         run(tmp_path, "sb3", "import")
     assert stop.value.code == 2
-    advice = 'sb3_contrib is not installed: pip install "fbx-env[sb3]"'
+    advice = 'stable_baselines3 is not installed: pip install "fbx-env[sb3]"'
     assert f"not everything could be measured; sb3: {advice}" in capsys.readouterr().err
     result = json.loads((tmp_path / "benchmark.json").read_text())
     assert result["not_measured"] == {"sb3": advice}
@@ -153,8 +154,8 @@ def test_growth_is_measured_where_the_devices_can_share_the_work(monkeypatch, n_
         assert work.batch_size % for_trials == 0
         return lambda: n_updates
 
-    monkeypatch.setattr("agents.benchmark.updates_of", shared_evenly)
-    monkeypatch.setattr("agents.benchmark.update_memory", lambda work, n_devices: 1.0)
+    monkeypatch.setattr("agents.reports.benchmark.updates_of", shared_evenly)
+    monkeypatch.setattr("agents.reports.benchmark.update_memory", lambda work, n_devices: 1.0)
     curves = list(growth([jax.devices()[0]] * n_devices, repeats=1))
     assert curves[0].values[-2:] == [250, 1000]
     assert curves[-1].values[-1] == n_devices

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import equinox as eqx
+import jax.numpy as jnp
 import pandas as pd
 import pytest
 
@@ -14,8 +15,9 @@ import agents.__main__ as command_line
 from agents import GRUPolicy, History, load_model, save_model
 from agents.commands.train import Train
 from agents.policies import ActorPolicy, count_replicates
+from agents.reports.comparison import fingerprint
 from agents.reports.figures import ANIMATION, FIGURES
-from fbx_env import make
+from fbx_env import Control, PointMass, ReachParams, make, registration
 
 QUICK = ["--n-batches", "3", "--batch-size", "2", "--log-step", "2", "--hidden-size", "3"]
 QUICK += ["--max-steps-in-episode", "8", "--dt", "0.2"]
@@ -263,3 +265,49 @@ def test_the_main_job_ends_close_to_the_optimum(tmp_path):
     assert metrics["losses"]["total"] <= 2.1e-4
     assert metrics["optimum"]["environment"] == pytest.approx(1.374965e-4, rel=1e-6)
     assert 1.0 <= metrics["ratio_to_optimum"] <= 1.02
+
+
+class Tugs(PointMass):
+    """A mass that six ropes pull, each only towards itself."""
+
+    @property
+    def controls(self):
+        return tuple(Control(f"rope {index}", "N", 0.0, 3.0) for index in range(6))
+
+    def step(self, state, control, load, dt):
+        angles = jnp.arange(6) * jnp.pi / 3
+        force = control @ jnp.stack([jnp.cos(angles), jnp.sin(angles)], -1)
+        return super().step(state, force, load, dt)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        ["train", *QUICK],
+        [
+            "sb3",
+            "ppo",
+            "--total-steps",
+            "16",
+            "--n-envs",
+            "2",
+            "--rollout-steps",
+            "8",
+            "--batch-size",
+            "16",
+        ],
+    ],
+)
+def test_a_plant_with_six_commands_is_trained_evaluated_and_drawn(training, tmp_path, monkeypatch):
+    """Its commands are no forces in the plane, and none is negative."""
+    monkeypatch.setitem(registration.BODIES, "Tugs", lambda: ReachParams(plant=Tugs()))
+    monkeypatch.setitem(registration.IDS, "TugsReach-v0", ("Tugs", "Reach"))
+    folder = str(tmp_path / "run")
+    options = ["--env", "TugsReach-v0", "--max-steps-in-episode", "8", "--mass", "2"]
+    command_line.main([*training, *options, "--out", folder])
+    for command in (["evaluate", "--damping", "1"], ["plot"]):
+        command_line.main([*command, folder])
+    policy, params = load_model(folder)
+    assert params.plant.mass == 2
+    assert policy.readout.bias.shape == (6,)
+    assert set(fingerprint(params)) >= {"position", "random_command"}

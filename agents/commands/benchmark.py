@@ -113,7 +113,7 @@ class Benchmark:
         machine: str,
         seconds: float,
     ) -> None:
-        text = as_markdown([_cells(row) for row in rows])
+        text = as_markdown([cells(row) for row in rows])
         write_whole(self.out / "benchmark.md", f"{machine}\n\n{text}\n")
         write_json(
             self.out / "benchmark.json",
@@ -136,7 +136,8 @@ def parse(words: Sequence[str], prog: str) -> Benchmark:
     return tyro.cli(Benchmark, args=list(words), prog=prog, config=options.CONFIG)
 
 
-def _cells(row: Row) -> dict[str, str]:
+def cells(row: Row) -> dict[str, str]:
+    """Return a line of the table, as texts by column."""
     ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
     figure = f"{row.value:.3g} {row.unit}"
     return {"what": row.what, "figure": figure, "ratio": ratio, "of what": row.beside}

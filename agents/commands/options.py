@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import make_dataclass
 from typing import Annotated, Any, Literal
 
@@ -44,6 +44,7 @@ def parse(
     """
     words = list(arguments)
     parts = _parts(choose_env=params is None)
+    chosen: Any
     chosen, _ = tyro.cli(
         make_dataclass("Parts", parts),
         args=[word for word in words if word not in ("-h", "--help")],
@@ -60,7 +61,7 @@ def parse(
         "Both",
         [
             ("command", Annotated[kind, tyro.conf.arg(name="")]),
-            ("experiment", tyro.conf.OmitArgPrefixes[options]),  # type: ignore[valid-type]
+            ("experiment", _on_one_level(options)),
         ],
     )
     parsed: Any = tyro.cli(
@@ -102,13 +103,13 @@ def _parts(choose_env: bool) -> list[Field]:
     parts: list[Field] = []
     if choose_env:
         help = "The environment: a body and a task. What follows are its numbers."
-        env = Annotated[Literal[tuple(IDS)], tyro.conf.arg(help=help)]  # type: ignore[valid-type]
-        parts.append(("env", env, dataclasses.field(default=ENV_ID)))
+        option = tyro.conf.arg(help=help)
+        parts.append(("env", Annotated[_one_of(IDS), option], dataclasses.field(default=ENV_ID)))
     if loads := named_parts(Load):
-        known = tuple[Literal[tuple(loads)], ...]  # type: ignore[valid-type]
+        several = tuple.__class_getitem__((_one_of(loads), ...))
         help = "Forces of the world on the effector, one or several."
-        load = Annotated[known, tyro.conf.arg(help=help, help_behavior_hint="(default: none)")]
-        parts.append(("load", load, dataclasses.field(default=())))
+        option = tyro.conf.arg(help=help, help_behavior_hint="(default: none)")
+        parts.append(("load", Annotated[several, option], dataclasses.field(default=())))
     return parts
 
 
@@ -125,8 +126,9 @@ def _field(number: Number) -> Field:
     help = f"{number.text[:1].upper()}{number.text[1:]}{unit}{bounds}."
     hint = "(default: none)" if default is None else None
     option = tyro.conf.arg(name=number.keyword, help=help, help_behavior_hint=hint)
-    annotation = Annotated[kind if default is not None else kind | None, option]
-    return _identifier(number.keyword), annotation, dataclasses.field(default=default)
+    kind = kind if default is not None else kind | None
+    default_field = dataclasses.field(default=default)
+    return _identifier(number.keyword), Annotated[kind, option], default_field
 
 
 def _kind(number: Number) -> Any:
@@ -151,6 +153,16 @@ def _as_declared(number: Number, value: Any) -> Any:
     if shape is None:
         return value[0] if len(value) == 1 else list(value)
     return np.reshape(value, shape).tolist()
+
+
+def _one_of(names: Iterable[str]) -> Any:
+    """The type of a text that is one of some."""
+    return Literal.__getitem__(tuple(names))
+
+
+def _on_one_level(options: Any) -> Any:
+    """The type of options that are called by their own names alone."""
+    return Annotated[options, tyro.conf.OmitArgPrefixes]
 
 
 def _identifier(keyword: str) -> str:

@@ -88,11 +88,11 @@ class TrainSB3(TrainingCommand):
         """Keep everything: a learner may be trained further, or looked into."""
 
 
-def register_recipe(recipe: type[Recipe], label: str) -> Learner:
+def register_recipe(recipe: Any, label: str) -> Learner:
     """Register a learner of Stable-Baselines3 by its recipe.
 
     Args:
-        recipe: all of whose numbers have defaults.
+        recipe: a class of recipes, all of whose numbers have defaults.
         label: what figures and tables call the learner.
 
     Example:
@@ -106,8 +106,7 @@ def register_recipe(recipe: type[Recipe], label: str) -> Learner:
         frozen=True,
         namespace={"name": recipe.name, "command": command, "__doc__": recipe.__doc__},
     )
-    steps: Any = recipe.total_steps  # type: ignore[attr-defined]
     text = f"Environment steps of {label}."
-    budget = Budget("total_steps", "steps", steps, text)
+    budget = Budget("total_steps", "steps", recipe.total_steps, text)
     needs = {"needs": "stable_baselines3", "extra": "sb3"}
     return register(Learner(recipe.name, label, command, options, budget, **needs))

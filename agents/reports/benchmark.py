@@ -24,8 +24,8 @@ import numpy as np
 
 from agents.bptt import BPTTConfig, train
 from agents.bptt.algorithm import init_state, make_setup
+from agents.bptt.compilation import MAX_CHUNK, compile_updates
 from agents.bptt.devices import make_mesh
-from agents.bptt.training import MAX_CHUNK, compile_updates
 from agents.objective import make_objective, mean_loss
 from agents.optimum import optimal_loss
 from agents.policies import GRUPolicy
@@ -82,12 +82,12 @@ def median_seconds(functions: dict[str, Callable[[], Any]], repeats: int) -> dic
         repeats: turns.
     """
     for function in functions.values():
-        jax.block_until_ready(function())
+        jax.block_until_ready(function())  # type: ignore[no-untyped-call]
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             started = time.perf_counter()
-            jax.block_until_ready(function())
+            jax.block_until_ready(function())  # type: ignore[no-untyped-call]
             seconds[name].append(time.perf_counter() - started)
     return {name: statistics.median(turns) for name, turns in seconds.items()}
 
@@ -135,7 +135,7 @@ def update_memory(work: Work, n_devices: int = 1) -> float:
     keys = jax.random.split(key, work.batch_size // n_devices)
     trials = jax.vmap(params.task.sample)(keys)
 
-    def gradients(policies: GRUPolicy) -> GRUPolicy:
+    def gradients(policies: GRUPolicy) -> Any:
         return jax.vmap(jax.grad(lambda policy: mean_loss(policy, objective, trials, keys)[0]))(
             policies
         )

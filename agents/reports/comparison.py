@@ -125,7 +125,8 @@ def fingerprint(params: ReachParams) -> dict[str, float]:
     Experiments that differ in physics, costs or trials have different ones, also where it is the
     code that differs.
     """
-    env, losses = ReachEnv(), {}
+    env = ReachEnv()
+    losses: dict[str, float] = {}
     probe = make_probe(env, params)
     for prefix, trials in (
         ("", params.task.validation_trials()),
@@ -280,8 +281,8 @@ def table(results: Sequence[Result], params: ReachParams) -> list[dict[str, Any]
         pass
     else:
         ratios = {"times optimum": 1.0, "times optimum, random": 1.0}
-        losses = {**optimum.losses, "environment": optimum.total}
-        rows.append({"learner": "exact optimum", **losses, **ratios})
+        best = {**optimum.losses, "environment": optimum.total}
+        rows.append({"learner": "exact optimum", **best, **ratios})
     for label, group in by_learner(results).items():
         losses = [result.metrics["losses"] for result in group]
         metrics = [result.metrics for result in group]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -77,7 +77,7 @@ def draw_side_by_side(results: Sequence[Result], params: ReachParams) -> Figure:
     return figure
 
 
-def _draw_learner(axes: Sequence[Axes], label: str, group: Sequence[Result], color: str) -> None:
+def _draw_learner(axes: Iterable[Axes], label: str, group: Sequence[Result], color: str) -> None:
     """A learner's losses, over steps and over seconds."""
     n_evaluations = min(len(result.steps) for result in group)
     losses = np.stack([result.loss[:n_evaluations] for result in group])

@@ -40,11 +40,11 @@ def draw_training(folder: Path, history: History, progress: str) -> None:
 
 def over(progress: str, draw: Callable[[Any], Any], history: History) -> Figure:
     """Draw a history over another of its columns than the updates."""
-    if progress == "iteration":
-        return draw(history)[0]
     columns = {**history.columns, "iteration": history[progress].astype(int)}
+    figure: Figure
     figure, ax = draw(History(columns))
-    ax.set_xlabel(progress.replace("_", " ").capitalize())
+    if progress != "iteration":
+        ax.set_xlabel(progress.replace("_", " ").capitalize())
     return figure
 
 

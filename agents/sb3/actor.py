@@ -63,15 +63,17 @@ def actor_policy(model: BaseAlgorithm) -> ActorPolicy:
     ]
     if (lstm := network.lstm) is not None:
         values += [lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0]
-    return eqx.tree_at(
+    filled: ActorPolicy = eqx.tree_at(
         lambda policy: _arrays(policy, len(layers)), policy, [_as_jax(value) for value in values]
     )
+    return filled
 
 
 def _network(model: BaseAlgorithm) -> Network:
     """The actor of a model, by the parts that its policy has."""
     policy: Any = model.policy
-    actor, lstm = getattr(policy, "actor", None), getattr(policy, "lstm_actor", None)
+    actor: Any = getattr(policy, "actor", None)
+    lstm = getattr(policy, "lstm_actor", None)
     if hasattr(policy, "mlp_extractor") and not policy.squash_output:
         network = Network([*policy.mlp_extractor.policy_net], policy.action_net, lstm, False)
     elif hasattr(actor, "latent_pi"):

@@ -209,7 +209,9 @@ class Evaluation(BaseCallback):
         """Return the environment's terms on random trials, at each evaluation so far."""
         if not len(self.history):
             return np.zeros(0)
-        return np.sum([self.history[f"training_{name}"] for name in self.params.loss.names], axis=0)
+        terms = [self.history[f"training_{name}"] for name in self.params.loss.names]
+        loss: Float[np.ndarray, " evaluations"] = np.sum(terms, axis=0)
+        return loss
 
 
 def progress_bar(total_steps: int, show: bool) -> tqdm[Any]:
