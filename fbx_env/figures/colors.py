@@ -1,4 +1,4 @@
-"""Colours of the pictures, told apart by readers with any kind of colour vision."""
+"""Colours of the figures, distinguishable for readers with any kind of colour vision."""
 
 from __future__ import annotations
 
