@@ -1,0 +1,8 @@
+"""The optimum of an experiment, found from the environment's own derivatives."""
+
+from agents.optimum.best_known import BestKnownLoss as BestKnownLoss
+from agents.optimum.best_known import best_known_loss as best_known_loss
+from agents.optimum.losses import OptimalLoss as OptimalLoss
+from agents.optimum.losses import optimal_loss as optimal_loss
+from agents.optimum.policy import OptimalPolicy as OptimalPolicy
+from agents.optimum.policy import expected_loss as expected_loss

@@ -1,0 +1,37 @@
+"""Whether the first observation of a trial tells all that there is to know about it."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from agents.optimum.experiment import Experiment
+from agents.optimum.linear_quadratic import all_steps, signatures, summary
+from fbx_env import ReachParams
+from fbx_env.parts.draws.drawing import draw
+
+N_OTHERS = 8
+"""How many trials of the task one is compared with."""
+
+
+def is_shown(experiment: Experiment, params: ReachParams) -> bool:
+    """Whether trials that begin with the same observation are the same to a controller.
+
+    Those that are tried have one field, or one drawn number, of another trial of the task each.
+    """
+    keys = jax.random.split(jax.random.key(0), N_OTHERS)
+    others = jax.vmap(lambda key: (params.task.sample(key), draw(key, params)))(keys)
+    leaves, structure = jax.tree.flatten(experiment.context)
+    own = [np.repeat(leaf[:1], N_OTHERS, axis=0) for leaf in leaves]
+    versions = [own]
+    for index, other in enumerate(jax.tree.leaves(others)):
+        versions.append([*own[:index], np.asarray(other, own[index].dtype), *own[index + 1 :]])
+    mixed = [np.concatenate(parts) for parts in zip(*versions, strict=True)]
+    steps = all_steps(experiment.with_context(jax.tree.unflatten(structure, mixed)))
+    observed = steps.some(steps.time == 0).move().observation
+    moved, gradient = steps.move(), steps.gradient()[0]
+    asked = [*signatures(steps), summary(moved.state)[:, None], summary(gradient)[:, None]]
+    asked = np.concatenate(asked, axis=1).reshape(len(observed), -1)
+    same_observation = np.all(np.isclose(observed, observed[0]), axis=1)
+    same_trial = np.all(np.isclose(asked, asked[0]), axis=1)
+    return bool(np.all(same_trial[same_observation]))
