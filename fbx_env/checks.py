@@ -36,7 +36,8 @@ def real(
         above: every element must be greater than this.
         at_least: every element must be this or greater.
         at_most: every element must be this or less.
-        shape: the last axes; ``None`` for one number, or one for each entry of a signal.
+        shape: the last axes, with -1 for any length; ``None`` for one number, or one for each entry
+            of a signal.
 
     Raises:
         TypeError: if ``value`` is not numeric.
@@ -64,16 +65,22 @@ def real(
     array = jnp.asarray(value, dtype=float)
     if 0 in array.shape:
         raise ValueError(f"{name} must have numbers, got an array of shape {array.shape}")
-    if shape is None:
-        shape = array.shape[-1:]
-    if array.shape[max(array.ndim - len(shape), 0) :] != shape:
+    n_axes = min(array.ndim, 1) if shape is None else len(shape)
+    last = array.shape[max(array.ndim - n_axes, 0) :]
+    if shape is not None and not _fits(last, shape):
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    if array.ndim > len(shape) and _single.get():
+    if array.ndim > n_axes and _single.get():
         raise ValueError(
-            f"{name} must have shape {shape} in one experiment, got {array.shape}; "
+            f"{name} must have shape {last} in one experiment, got {array.shape}; "
             "map over several with jax.vmap"
         )
     return array
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether a shape is the one that is wanted, in which -1 is any length."""
+    pairs = zip(shape, wanted, strict=False)
+    return len(shape) == len(wanted) and all(want in (-1, size) for size, want in pairs)
 
 
 _single = contextvars.ContextVar("single", default=False)

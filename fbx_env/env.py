@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,8 +22,9 @@ from fbx_env.parts.losses.loss import rounded
 from fbx_env.parts.losses.transition import Transition
 from fbx_env.parts.plants.plant import MODALITIES, Effector, Load, control_bounds
 from fbx_env.parts.tasks.trial import Trial
-from fbx_env.reach import check_starts
+from fbx_env.reach import check_trials
 from fbx_env.senses import flat_feedback, sense, sensory_channels
+from fbx_env.state_space import space_of
 
 Observation = Float[Array, " observation"]
 
@@ -41,6 +41,7 @@ class ReachState(Component, environment.EnvState):  # type: ignore[misc]
         senses: the states of the sensory channels, by modality.
         sensed: what the agent senses, by modality.
         drawn: the numbers drawn for this trial, in the order of ``params.draws``.
+        can_succeed: whether the trial has been so far as the task's rule of success asks for.
     """
 
     time: Int[Array, "*trials"]
@@ -51,6 +52,7 @@ class ReachState(Component, environment.EnvState):  # type: ignore[misc]
     senses: dict[str, Any]
     sensed: dict[str, Float[Array, "*trials _"]]
     drawn: tuple[Float[Array, "..."], ...]
+    can_succeed: Bool[Array, "*trials"]
 
 
 class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignore[misc]
@@ -64,8 +66,9 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
     the params ask for it the progress of the trial; ``observation_layout`` says what is where.
     Action: the command, a number for each of the plant's ``controls`` (for the point mass a force
     along each axis [N]). Reward: minus the loss of the step; ``info["losses"]`` holds the loss by
-    term. A trial ends after ``max_steps_in_episode`` steps; as the horizon is part of the task, the
-    end is a termination and never a truncation.
+    term, ``info["is_success"]`` whether the trial has ended as the task asks for. A trial ends
+    after ``max_steps_in_episode`` steps; as the horizon is part of the task, the end is a
+    termination and never a truncation.
 
     Use ``step_env`` in a ``jax.lax.scan`` (or ``fbx_env.rollout``) to differentiate through whole
     trials; ``step`` starts a new trial at the end of each, which no gradient passes.
@@ -134,13 +137,13 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
             )
         drawn = draw(key, params)
         params = with_drawn(params, drawn)
-        check_starts(params, trial)
+        check_trials(params, trial)
         plant = params.plant.init(jnp.asarray(trial.start))
         feedback = flat_feedback(params.plant, plant)
         channels = sensory_channels(params, feedback)
         senses = {name: channel.init(feedback[name]) for name, channel in channels.items()}
         nothing = jnp.zeros(len(params.plant.controls))
-        clock = Clock(jnp.zeros((), jnp.int32), jnp.asarray(params.dt), params.max_steps_in_episode)
+        clock = params.clock(jnp.zeros((), jnp.int32), trial)
         sensed, senses = sense(key, channels, senses, feedback, clock)
         state = ReachState(
             time=clock.step,
@@ -151,6 +154,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
             senses=senses,
             sensed=sensed,
             drawn=drawn,
+            can_succeed=jnp.ones((), bool),
         )
         return self.observe(key, state, None, params), state
 
@@ -170,7 +174,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         key_motor, key_sensory = jax.random.split(checks.key("key", key))
         plant, task, trial, dt = params.plant, params.task, state.trial, jnp.asarray(params.dt)
         now = clock_of(state, params)
-        clock = Clock(now.step + 1, dt, now.n_steps)
+        clock = now.replace(step=now.step + 1)
         command = checks.numeric("action", action, state.control.shape)
         low, high = control_bounds(plant)
         control, motor = params.motor.step(
@@ -182,6 +186,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         feedback = flat_feedback(plant, plant_after)
         channels = sensory_channels(params, feedback)
         sensed, senses = sense(key_sensory, channels, state.senses, feedback, clock)
+        before, after = plant.effector(state.plant), plant.effector(plant_after)
         next_state = state.replace(
             time=clock.step,
             plant=plant_after,
@@ -189,13 +194,13 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
             motor=motor,
             senses=senses,
             sensed=sensed,
+            can_succeed=state.can_succeed & params.permits(after, trial, clock),
         )
-        before = plant.effector(state.plant)
         return next_state, Transition(
             trial=trial,
             target=task.target(trial, clock),
             before=before,
-            after=plant.effector(plant_after),
+            after=after,
             plant_before=state.plant,
             plant_after=plant_after,
             command=command,
@@ -203,7 +208,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
             previous_control=state.control,
             load=load(before),
             clock=clock,
-            epoch=task.epoch(trial, clock),
+            epoch=clock.epoch,
         )
 
     def step_env(
@@ -223,7 +228,8 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
 
         Returns:
             Observation, state, reward, whether the trial has ended, and
-            ``{"losses": the weighted cost of the step by term, "discount": 0 at the end, else 1}``.
+            ``{"losses": the weighted cost of the step by term, "discount": 0 at the end, else 1,
+            "is_success": whether the trial has ended, as the task asks for}``.
 
         Raises:
             TypeError: if ``state``, ``params`` or ``key`` are something else, or ``action`` is not
@@ -235,7 +241,8 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         losses = with_drawn(params, state.drawn).loss(transition)
         ended = self.is_terminated(next_state, params)
         observation = self.observe(key, next_state, action, params)
-        info = {"losses": losses, "discount": 1.0 - ended.astype(float)}
+        discount, is_success = 1.0 - ended.astype(float), ended & next_state.can_succeed
+        info = {"losses": losses, "discount": discount, "is_success": is_success}
         return observation, next_state, reward_of(losses), ended, info
 
     @partial(jax.jit, static_argnames="self")
@@ -362,6 +369,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
     def observation_space(self, params: ReachParams | None = None) -> spaces.Box:
         """Any real numbers: neither the plant nor the noise is bounded."""
         params = self.default_params if params is None else params
+        checks.instance("params", params, ReachParams)
         shapes = jax.eval_shape(self.reset_env, jax.random.key(0), params)
         return spaces.Box(-jnp.inf, jnp.inf, shapes[0].shape, jnp.float32)
 
@@ -369,24 +377,12 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         """Any numbers, for the arrays of the state that are in dataclasses."""
         params = self.default_params if params is None else params
         _, state = jax.eval_shape(self.reset_env, jax.random.key(0), params)
-        return _space_of(state)
-
-
-def _space_of(value: Any) -> Any:
-    """The space of an array or of a dataclass; ``None`` for what gymnax has no space for."""
-    if isinstance(value, jax.ShapeDtypeStruct):
-        return spaces.Box(-jnp.inf, jnp.inf, value.shape, value.dtype)
-    if not dataclasses.is_dataclass(value):
-        return None
-    fields = {
-        field.name: _space_of(getattr(value, field.name)) for field in dataclasses.fields(value)
-    }
-    return spaces.Dict({name: space for name, space in fields.items() if space is not None})
+        return space_of(state)
 
 
 def clock_of(state: ReachState, params: ReachParams) -> Clock:
     """The clock in a state."""
-    return Clock(state.time, jnp.asarray(params.dt), params.max_steps_in_episode)
+    return params.clock(state.time, state.trial)
 
 
 def reward_of(losses: dict[str, Float[Array, ""]]) -> Float[Array, ""]:

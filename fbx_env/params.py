@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax.numpy as jnp
 from gymnax.environments import environment
+from jaxtyping import Array, Bool, Int
 
 from fbx_env import checks
 from fbx_env.parts.channels.channel import Channel
 from fbx_env.parts.channels.motor import MotorChannel
 from fbx_env.parts.channels.sensory import SensoryChannel
+from fbx_env.parts.clock import Clock
 from fbx_env.parts.component import Component, Scalar, flag, number, whole
 from fbx_env.parts.draws.draw import Draw
 from fbx_env.parts.loads.load import Load
 from fbx_env.parts.losses.loss import Loss
 from fbx_env.parts.losses.reach import reach_loss
 from fbx_env.parts.numbers import Number, numbers, parts_of
-from fbx_env.parts.plants.plant import Plant
+from fbx_env.parts.plants.plant import Effector, Plant
 from fbx_env.parts.plants.point_mass import PointMass
 from fbx_env.parts.tasks.simple_reaches import SimpleReaches
 from fbx_env.parts.tasks.task import Task
+from fbx_env.parts.tasks.trial import Trial
 
 
 class ReachParams(Component, environment.EnvParams):  # type: ignore[misc]
@@ -41,6 +45,9 @@ class ReachParams(Component, environment.EnvParams):  # type: ignore[misc]
         draws: numbers of the parts that are drawn anew for each trial.
         dt: duration of a step [s], greater than 0.
         time_in_observation: whether the observation ends with the progress of the trial (static).
+        success_distance: greatest distance to the target at the end of a successful trial [m], and
+            wherever else the task wants the effector on target.
+        success_speed: greatest speed there, relative to the target's [m/s].
 
     Raises:
         TypeError: if a part is of the wrong kind.
@@ -69,6 +76,15 @@ class ReachParams(Component, environment.EnvParams):  # type: ignore[misc]
         "whether the agent observes the progress of the trial; one without memory needs it",
         default=False,
     )
+    success_distance: Scalar = number(
+        "greatest distance to the target that is a success", default=0.05, unit="m", above=0
+    )
+    success_speed: Scalar = number(
+        "greatest speed, relative to the target's, that is a success",
+        default=0.1,
+        unit="m/s",
+        above=0,
+    )
 
     def __check_init__(self) -> None:
         kinds = {"plant": Plant, "task": Task, "sensory": Channel, "motor": Channel, "loss": Loss}
@@ -82,6 +98,16 @@ class ReachParams(Component, environment.EnvParams):  # type: ignore[misc]
         )
         for part in parts_of(self):
             part.run_checks("__check_params__", self)
+
+    def clock(self, step: Int[Array, ""], trial: Trial) -> Clock:
+        """The clock at a step of a trial, which knows the trial's epochs."""
+        clock = Clock(step, jnp.asarray(self.dt), self.max_steps_in_episode)
+        return self.task.with_epochs(trial, clock)
+
+    def permits(self, effector: Effector, trial: Trial, clock: Clock) -> Bool[Array, ""]:
+        """Whether a trial in which the effector is so at a time of it can succeed."""
+        limits = {"distance": self.success_distance, "speed": self.success_speed}
+        return self.task.permits(effector, trial, clock, **limits)
 
     def numbers(self) -> list[Number]:
         """Every number of the experiment, with its name, keyword, bounds and meaning."""

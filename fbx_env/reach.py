@@ -1,4 +1,4 @@
-"""Whether trials start where a plant can be put."""
+"""Whether trials start, and have their targets, where a plant can be put."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from fbx_env.params import ReachParams
 from fbx_env.parts.draws.drawing import draw, draw_trial, with_drawn
@@ -19,7 +19,8 @@ from fbx_env.parts.tasks.trial import Trial
 def is_out_of_reach(plant: Plant, state: Any, start: Float[Array, "2"]) -> Bool[Array, ""]:
     """Whether a plant is elsewhere than at the start at which ``init`` should have put it."""
     distance = jnp.linalg.norm(plant.effector(state).pos - start)
-    return ~(distance <= 1e-4 * (1 + jnp.linalg.norm(start)))
+    is_there: Bool[Array, ""] = distance <= 1e-4 * (1 + jnp.linalg.norm(start))
+    return ~is_there
 
 
 @jax.jit
@@ -30,52 +31,77 @@ def _are_out_of_reach(plant: Plant, start: Float[Array, "*trials 2"]) -> Bool[Ar
     return (jax.vmap(one) if start.ndim > 1 else one)(start)
 
 
-def check_starts(params: ReachParams, trials: Trial) -> None:
-    """Check that the plant can be put at the start of each trial, where both are known.
+def check_trials(params: ReachParams, trials: Trial) -> None:
+    """Check given trials as far as they are known: that they fit the experiment, and their starts.
 
     Args:
         params: the experiment.
         trials: one trial, or several along a leading axis.
 
     Raises:
-        ValueError: if a start is out of reach.
+        ValueError: if a start is out of the plant's reach, or epochs are longer than a trial.
     """
+    trials.run_checks("__check_params__", params)
     start = jnp.asarray(trials.start)
     beyond = _are_out_of_reach(params.plant, start)
     if not isinstance(beyond, jax.core.Tracer) and beyond.any():
         raise ValueError(out_of_reach(params.plant, start.reshape(-1, 2)[jnp.argmax(beyond)]))
 
 
-def out_of_reach(plant: Plant, start: Float[Array, "2"] | Float[np.ndarray, "2"]) -> str:
-    """The message about a start that a plant does not reach."""
-    return f"start must be within the reach of {type(plant).__name__}, got {start.tolist()} [m]"
+def out_of_reach(
+    plant: Plant, place: Float[Array, "2"] | Float[np.ndarray, "2"], what: str = "start"
+) -> str:
+    """The message about a place that a plant does not reach."""
+    return f"{what} must be within the reach of {type(plant).__name__}, got {place.tolist()} [m]"
 
 
 def check_task(params: ReachParams, n_trials: int = 64) -> None:
-    """Check that the trials of an experiment start within the reach of its plant.
+    """Check that the trials of an experiment are within the reach of its plant.
 
-    Looks at the validation trials and at some that are drawn; call it before a training.
+    Looks at starts and targets of the validation trials and of some that are drawn; call it before
+    a training.
 
     Args:
         params: the experiment.
         n_trials: how many trials to draw.
 
     Raises:
-        ValueError: if a start is out of reach.
+        ValueError: if a start or a target is out of reach.
     """
-    check_starts(params, params.task.validation_trials())
-    starts, beyond = _drawn_starts(params, n_trials)
-    if beyond.any():
-        raise ValueError(out_of_reach(params.plant, starts[jnp.argmax(beyond)]))
+    check_trials(params, params.task.validation_trials())
+    for places, beyond in (_validation_places(params), _drawn_places(params, n_trials)):
+        if beyond.any():
+            trial, place = np.argwhere(beyond)[0]
+            what = "target" if place else "start"
+            raise ValueError(out_of_reach(params.plant, places[trial, place], what))
+
+
+def _places(
+    params: ReachParams, trial: Trial
+) -> tuple[Float[Array, "places 2"], Bool[Array, " places"]]:
+    """Where a trial starts, and then its target at each step; and which are out of reach."""
+
+    def target(step: Int[Array, ""]) -> Float[Array, "2"]:
+        return params.task.target(trial, params.clock(step, trial)).pos
+
+    targets = jax.vmap(target)(jnp.arange(params.max_steps_in_episode + 1))
+    places = jnp.concatenate([trial.start[None], targets])
+    return places, _are_out_of_reach(params.plant, places)
+
+
+@jax.jit
+def _validation_places(
+    params: ReachParams,
+) -> tuple[Float[Array, "trials places 2"], Bool[Array, "trials places"]]:
+    return jax.vmap(_places, (None, 0))(params, params.task.validation_trials())
 
 
 @partial(jax.jit, static_argnames="n_trials")
-def _drawn_starts(
+def _drawn_places(
     params: ReachParams, n_trials: int
-) -> tuple[Float[Array, "trials 2"], Bool[Array, " trials"]]:
-    def one(key: PRNGKeyArray) -> tuple[Float[Array, "2"], Bool[Array, ""]]:
+) -> tuple[Float[Array, "trials places 2"], Bool[Array, "trials places"]]:
+    def one(key: PRNGKeyArray) -> tuple[Float[Array, "places 2"], Bool[Array, " places"]]:
         key_start, trial = draw_trial(key, params)
-        plant = with_drawn(params, draw(key_start, params)).plant
-        return trial.start, is_out_of_reach(plant, plant.init(trial.start), trial.start)
+        return _places(with_drawn(params, draw(key_start, params)), trial)
 
     return jax.vmap(one)(jax.random.split(jax.random.key(0), n_trials))

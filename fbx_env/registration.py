@@ -16,6 +16,7 @@ from fbx_env import checks
 from fbx_env.env import ReachEnv
 from fbx_env.params import ReachParams
 from fbx_env.parts.numbers import Number, with_number
+from fbx_env.task_params import delayed_reach, hold, track
 
 BODIES: dict[str, Callable[[], ReachParams]] = {"PointMass": ReachParams}
 """The bodies by the first part of an id, each with the params of its simple reaches."""
@@ -23,6 +24,9 @@ BODIES: dict[str, Callable[[], ReachParams]] = {"PointMass": ReachParams}
 TASKS: dict[str, Callable[[ReachParams], ReachParams]] = {
     "Reach": lambda params: params,
 }
+    "DelayedReach": delayed_reach,
+    "Hold": hold,
+    "Track": track,
 """The tasks by the second part of an id, each from the params of a body's reaches to its own."""
 
 IDS: dict[str, tuple[str, str]] = {

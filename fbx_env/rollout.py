@@ -17,7 +17,7 @@ from fbx_env.parts.draws.drawing import with_drawn
 from fbx_env.parts.component import Component, static
 from fbx_env.parts.plants.plant import Effector, NamedUnits, named_units
 from fbx_env.parts.tasks.trial import Trial
-from fbx_env.reach import check_starts
+from fbx_env.reach import check_trials
 
 
 @runtime_checkable
@@ -124,7 +124,7 @@ def rollout(
         raise ValueError(
             f"trials must have no leading axis or one, got start of shape {trials.start.shape}"
         )
-    check_starts(params, trials)
+    check_trials(params, trials)
     leaves, structure = jax.tree.flatten(policy)
     arrays = [leaf if isinstance(leaf, jax.Array | np.ndarray) else None for leaf in leaves]
     others = tuple(

@@ -54,7 +54,7 @@ def test_make_takes_every_number_by_its_keyword(keyword):
 
 def test_every_number_of_the_original_task_is_described():
     table = describe("PointMassReach-v0")
-    assert len(table.rows()) == 19
+    assert len(table.rows()) == 21
     row = next(row for row in table.rows() if row["keyword"] == "mass")
     assert row == {
         "keyword": "mass",
@@ -176,8 +176,9 @@ def test_a_draw_of_nothing_is_refused():
 def test_without_draws_and_loads_nothing_is_stored(key):
     env, params = make()
     _, state = env.reset(key, params)
-    # Time, start, goal, position, velocity, control, and what is on its way or sensed.
-    assert len(jax.tree.leaves(state)) == 9
+    # Time, start, goal, position, velocity, control, what is on its way or sensed, and whether the
+    # trial can succeed.
+    assert len(jax.tree.leaves(state)) == 10
 
 
 def test_a_number_is_replaced_at_its_path():

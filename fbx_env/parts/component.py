@@ -36,7 +36,8 @@ class Declaration:
         text: its meaning, in a few words.
         unit: of the number; empty for none.
         above, at_least, at_most: bounds, where there are any.
-        shape: of an array; ``None`` for one number or one for each entry of a signal.
+        shape: of an array, with -1 for any length; ``None`` for one number or one for each entry of
+            a signal.
         keyword: by which ``make`` takes it, the field's name if empty; ``{role}`` is where the part
             is among the params, ``{name}`` the part's own name.
         optional: whether ``None`` is allowed.
@@ -138,9 +139,9 @@ def flag(text: str, *, default: bool, keyword: str = "", kw_only: bool = False) 
     return _declared(default, FlagDeclaration(text, keyword=keyword), kw_only)
 
 
-def static(*, default: Any = dataclasses.MISSING) -> Any:
+def static(*, default: Any = dataclasses.MISSING, kw_only: bool = False) -> Any:
     """Declare a field that is part of the structure and no number, such as a name."""
-    return dataclasses.field(default=default, metadata={"static": True})
+    return dataclasses.field(default=default, metadata={"static": True}, kw_only=kw_only)
 
 
 def _declared(default: Any, declaration: Declaration, kw_only: bool = False) -> Any:

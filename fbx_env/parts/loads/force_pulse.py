@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from fbx_env import checks
 from fbx_env.parts.clock import Clock
-from fbx_env.parts.component import Scalar, Vector, flag, number
+from fbx_env.parts.component import Scalar, Vector, flag, number, static
 from fbx_env.parts.loads.curl_field import left_of
 from fbx_env.parts.loads.force_channel import reach_direction
 from fbx_env.parts.loads.load import Load
@@ -24,13 +24,16 @@ class ForcePulse(Load):
 
     Attributes:
         force: of the pulse [N], ``(2,)``.
-        onset: when it begins [s], at least 0.
+        onset: when it begins, since the start of the trial or of the epoch [s], at least 0.
         duration: how long it lasts [s], greater than 0.
         relative: whether the force is given along the reach and to the left of it, instead of along
             x and y; a trial that goes nowhere then has no push.
+        epoch: the name of an epoch, from whose start the onset counts; of the trial's by default
+            (static).
 
     Raises:
-        ValueError: by ``ReachParams``, if it begins or ends after the trial.
+        ValueError: by ``ReachParams``, if it begins or ends after the trial, or the task has no
+            such epoch.
     """
 
     name: ClassVar[str] = "pulse"
@@ -49,15 +52,18 @@ class ForcePulse(Load):
         default=False,
         keyword="pulse_relative",
     )
+    epoch: str = static(default="")
 
     def __check_params__(self, params: Any) -> None:
         checks.within_trial("the pulse", self.onset, self.onset + self.duration, params)
+        if self.epoch:
+            checks.known("epoch", self.epoch, params.task.epoch_names)
 
     def force_on(self, effector: Effector, trial: Trial, clock: Clock) -> Float[Array, "2"]:
         vector = jnp.asarray(self.force)
         if self.relative:
             along = reach_direction(trial)
             vector = vector[0] * along + vector[1] * left_of(along)
-        end = self.onset + self.duration
-        acts = clock.has_reached(self.onset) & ~clock.has_reached(end)
+        has_begun = clock.has_reached(self.onset, epoch=self.epoch)
+        acts = has_begun & ~clock.has_reached(self.onset + self.duration, epoch=self.epoch)
         return jnp.where(acts, vector, 0.0)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fbx_env import checks
-from fbx_env.parts.component import Component, Scalar, number
+from fbx_env.parts.component import Component, Scalar, number, static
 from fbx_env.parts.losses.transition import Transition
 
 RESERVED_NAMES = ("hidden", "total", "environment", "gradient_norm", "learning_rate")
@@ -49,6 +49,12 @@ class LossTerm(Component, abc.ABC):
 
     Example:
         >>> class Effort(LossTerm):
+        epochs: names of the task's epochs in which the cost counts, or one such name; all of the
+            trial if there are none (static).
+
+    Raises:
+        TypeError, ValueError: for a weight that is not allowed, or epochs that are no names; by
+            ``ReachParams``, for epochs that the task does not have.
         ...     name = "effort"
         ...     def cost(self, transition):
         ...         return jnp.sum(jnp.square(transition.control))
@@ -62,8 +68,11 @@ class LossTerm(Component, abc.ABC):
 
     def __check_init__(self) -> None:
         if not self.name:
+    epochs: tuple[str, ...] | str = static(default=(), kw_only=True)
             raise TypeError(f"{type(self).__name__} must define a class attribute 'name'")
         if "/" in self.name:
+        epochs = (self.epochs,) if isinstance(self.epochs, str) else self.epochs
+        self._assign(epochs=checks.items("epochs", epochs, str))
             raise ValueError(f"the name of a loss term cannot have a '/', got {self.name!r}")
         if self.name in RESERVED_NAMES:
             raise ValueError(
@@ -73,13 +82,31 @@ class LossTerm(Component, abc.ABC):
 
     @abc.abstractmethod
     def cost(self, transition: Transition) -> Float[Array, ""]:
-        """The cost of the step, before it is weighted: one number.
+        """The cost of the step, before it is weighted, wherever in the trial: one number.
+    def __check_params__(self, params: Any) -> None:
+        for epoch in self.epochs:
+            checks.known(f"epoch of {type(params.task).__name__}", epoch, params.task.epoch_names)
+
 
         It is compiled: choose by ``jnp.where(transition.clock.is_last, ...)`` and not by ``if``.
         """
 
     def __add__(self, other: LossTerm | Loss) -> Loss:
         return Loss((self,)) + other
+
+    def weighted(self, transition: Transition) -> Float[Array, ""]:
+        """The weighted cost of the step, which is 0 outside of the term's epochs.
+
+        Raises:
+            ValueError: if the cost is not one number.
+        """
+        cost = self.cost(transition)
+        if cost is None or jnp.shape(cost) != ():
+            got = "None" if cost is None else f"shape {jnp.shape(cost)}; sum over its axes"
+            raise ValueError(f"the cost of loss term {self.name!r} must be one number, got {got}")
+        if self.epochs:
+            cost = jnp.where(transition.clock.is_in(self.epochs), cost, 0.0)
+        return self.weight * cost
 
     def __mul__(self, factor: Scalar) -> LossTerm:
         factor = checks.real("what a loss is multiplied with", factor, at_least=0)
@@ -123,12 +150,7 @@ class Loss(Component):
         Raises:
             ValueError: if a term's cost is not one number.
         """
-        costs = {term.name: term.cost(transition) for term in self.terms}
-        for name, cost in costs.items():
-            if cost is None or jnp.shape(cost) != ():
-                got = "None" if cost is None else f"shape {jnp.shape(cost)}; sum over its axes"
-                raise ValueError(f"the cost of loss term {name!r} must be one number, got {got}")
-        return {term.name: term.weight * costs[term.name] for term in self.terms}
+        return {term.name: term.weighted(transition) for term in self.terms}
 
     @property
     def names(self) -> tuple[str, ...]:

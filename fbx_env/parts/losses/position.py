@@ -15,7 +15,8 @@ class PositionCost(LossTerm):
     """Squared distance to the target [m^2], which counts more as the trial goes on.
 
     The weight in time is ``((t + 1) / N) ** exponent`` at step t of N, so that there is time to
-    move and none to be late.
+    move and none to be late. If the term has epochs, t + 1 counts steps from their start, and
+    N is how many they have.
 
     Attributes:
         weight: [1/m^2].
@@ -34,4 +35,5 @@ class PositionCost(LossTerm):
 
     def cost(self, transition: Transition) -> Float[Array, ""]:
         error = transition.after.pos - transition.target.pos
-        return transition.clock.progress**self.exponent * squared_norm(error)
+        progress = transition.clock.progress_in(self.epochs)
+        return progress**self.exponent * squared_norm(error)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from fbx_env import checks
 from fbx_env.parts.clock import Clock
 from fbx_env.parts.component import Matrix, Scalar, number, whole
 from fbx_env.parts.plants.plant import Effector
 from fbx_env.parts.tasks.task import Cue, Task
 from fbx_env.parts.tasks.trial import Trial
+from fbx_env.parts.tasks.workspace import check_workspace, uniform_points, workspace
 
 
 class SimpleReaches(Task):
@@ -41,12 +40,7 @@ class SimpleReaches(Task):
         (8, 2)
     """
 
-    workspace: Matrix = number(
-        "where starts and goals lie: lower left and upper right corner",
-        default=((-1.0, -1.0), (1.0, 1.0)),
-        unit="m",
-        shape=(2, 2),
-    )
+    workspace: Matrix = workspace()
     eval_grid_n: int = whole("starts of validation trials along each axis", default=1, at_least=1)
     eval_n_directions: int = whole(
         "goals around each start in validation trials", default=7, at_least=1
@@ -56,21 +50,11 @@ class SimpleReaches(Task):
     )
 
     def __check_init__(self) -> None:
-        workspace = jnp.asarray(self.workspace)
-        if isinstance(workspace, jax.core.Tracer):
-            return
-        low, high = workspace[..., 0, :], workspace[..., 1, :]
-        if not bool((low < high).all()):
-            raise ValueError(
-                "workspace must be ((x low, y low), (x high, y high)) with each low below its "
-                f"high, got {workspace.tolist()}"
-            )
+        check_workspace(self.workspace)
 
     def sample(self, key: PRNGKeyArray) -> Trial:
-        checks.key("key", key)
-        low, high = jnp.asarray(self.workspace)
-        points = jax.random.uniform(key, (2, 2), low.dtype, minval=low, maxval=high)
-        return Trial(start=points[0], goal=points[1])
+        start, goal = uniform_points(key, self.workspace, 2)
+        return Trial(start=start, goal=goal)
 
     def validation_trials(self) -> Trial:
         low, high = jnp.asarray(self.workspace)

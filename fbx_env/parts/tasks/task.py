@@ -6,11 +6,12 @@ import abc
 from typing import ClassVar
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from fbx_env.parts.clock import Clock
-from fbx_env.parts.component import Component
+from fbx_env.parts.component import Component, Scalar
 from fbx_env.parts.plants.plant import Effector
+from fbx_env.parts.tasks.epoch_trial import first_steps
 from fbx_env.parts.tasks.trial import Trial
 
 Cue = dict[str, Float[Array, "_"]]
@@ -20,12 +21,17 @@ Cue = dict[str, Float[Array, "_"]]
 class Task(Component, abc.ABC):
     """A distribution of trials, and what each asks for. A new task is a new subclass.
 
+    A trial succeeds if the effector is near to the target, and about as fast, at its end and
+    throughout the task's ``fixation_epochs``.
+
     Attributes:
         epoch_names: the names of the epochs into which trials are divided. If there are several,
-            trials have the field ``epoch_start``.
+            trials are ``EpochTrial``.
+        fixation_epochs: the names of those in which the effector has to be on target.
     """
 
     epoch_names: ClassVar[tuple[str, ...]] = ("movement",)
+    fixation_epochs: ClassVar[tuple[str, ...]] = ()
 
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Trial:
@@ -43,9 +49,34 @@ class Task(Component, abc.ABC):
     def cue(self, trial: Trial, clock: Clock) -> Cue:
         """What the agent is shown of the trial at a time of it."""
 
+    def with_epochs(self, trial: Trial, clock: Clock) -> Clock:
+        """The clock that also knows the epochs of the trial.
+
+        Raises:
+            TypeError, ValueError: if the trial does not say how long each epoch lasts.
+        """
+        start = None
+        if len(self.epoch_names) > 1:
+            start = first_steps(trial, clock.dt, len(self.epoch_names))
+        return clock.replace(epoch_start=start, epoch_names=self.epoch_names)
+
     def epoch(self, trial: Trial, clock: Clock) -> Int[Array, ""]:
         """The index of the epoch at a time of the trial."""
-        epoch_start = getattr(trial, "epoch_start", None)
-        if epoch_start is None:
-            return jnp.zeros((), jnp.int32)
-        return jnp.sum(clock.step >= epoch_start, dtype=jnp.int32) - 1
+        return self.with_epochs(trial, clock).epoch
+
+    def permits(
+        self, effector: Effector, trial: Trial, clock: Clock, *, distance: Scalar, speed: Scalar
+    ) -> Bool[Array, ""]:
+        """Whether a trial in which the effector is so at a time of it can succeed.
+
+        Args:
+            effector: position and velocity.
+            trial: the trial.
+            clock: of the trial, which knows its epochs.
+            distance: greatest distance to the target on target [m].
+            speed: greatest speed relative to the target's on target [m/s].
+        """
+        target = self.target(trial, clock)
+        off, slip = effector.pos - target.pos, effector.vel - target.vel
+        is_on_target = (off @ off <= jnp.square(distance)) & (slip @ slip <= jnp.square(speed))
+        return is_on_target | ~(clock.is_last | clock.is_in(self.fixation_epochs))

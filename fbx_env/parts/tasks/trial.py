@@ -21,8 +21,8 @@ else:
 class Trial(Component):
     """One trial, or a batch of trials with a leading axis: where to start and where to go.
 
-    A task whose trials differ in more than that has a subclass with further fields. One of them,
-    ``epoch_start``, is known to all: the first step of each of the task's epochs, ``(epochs,)``.
+    A task whose trials differ in more than that has a subclass with further fields, such as
+    ``EpochTrial``.
 
     Attributes:
         start: position of the effector at the start [m], shape ``(2,)`` or ``(n, 2)``.
