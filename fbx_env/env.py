@@ -394,7 +394,7 @@ def external_force(params: ReachParams, trial: Trial, clock: Clock) -> Load:
     """The sum of the loads [N] at a time of a trial, as a function of the effector."""
 
     def force(effector: Effector) -> Float[Array, "2"]:
-        forces = [load.force_on(effector, trial, clock) for load in params.loads]
-        return sum(forces, start=jnp.zeros(2))
+        forces = [rounded(load.force_on(effector, trial, clock)) for load in params.loads]
+        return sum(map(rounded, forces), start=jnp.zeros(2))
 
     return force

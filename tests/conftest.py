@@ -124,6 +124,15 @@ def trained() -> Reference:
 
 
 @pytest.fixture
+def unchecked():
+    """Annotations are not checked, for tests of so many calls that it would take too long."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture
 def double_precision():
     with jax.enable_x64(True):
         yield

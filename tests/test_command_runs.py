@@ -70,7 +70,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_end(whole, tmp_path, capsys):
     with interrupted_in("Training iteration 3", signal.SIGTERM):
         assert run("train", *TINY, "--out", folder) == 128 + signal.SIGTERM
     message = capsys.readouterr().err.splitlines()[-1]
-    assert message.startswith("stopped: the state after 4 updates is in ")
+    assert "the state after 4 updates is in " in message
     assert message.endswith(f"; resume it with: python -m agents train --resume '{folder}'")
     assert names(folder) == {"config.json", "000000004.checkpoint", "training.history"}
     for command in ("evaluate", "plot"):

@@ -222,22 +222,6 @@ class Component:
             if "declaration" in field.metadata
         }
 
-    @staticmethod
-    def named(name: str) -> type[Component]:
-        """The component class of a name, to rebuild saved parameters.
-
-        Raises:
-            ValueError: if there is none, or more than one.
-        """
-        found = Component.registry.get(name, {})
-        if not found:
-            raise ValueError(f"define or import its class {name} before loading")
-        if len(found) > 1:
-            raise ValueError(
-                f"there are several classes {name} ({', '.join(found)}); rename all but one"
-            )
-        return next(iter(found.values()))
-
     def _assign(self, **values: Any) -> None:
         """Set fields of the frozen dataclass; for ``__check_init__`` only."""
         for name, value in values.items():

@@ -66,6 +66,15 @@ def standard_normal(key: PRNGKeyArray, like: Signal) -> Signal:
     return jax.random.normal(key, like.shape, like.dtype)
 
 
+def check_size(channel: Component, name: str, signal: Signal) -> None:
+    """Raise ``ValueError`` if a field is not one number, or one for each entry of a signal."""
+    size = jnp.shape(getattr(channel, name))[-1:]
+    if size not in ((), (1,), signal.shape):
+        raise ValueError(
+            f"{name} of {type(channel).__name__} must be one number or {signal.size}, got {size[0]}"
+        )
+
+
 def delayed(
     channel: Component, buffer: Buffer, newest: Signal, delay: int
 ) -> tuple[Signal, Buffer]:

@@ -11,6 +11,7 @@ from fbx_env.parts.channels.channel import (
     Buffer,
     Channel,
     Signal,
+    check_size,
     delayed,
     with_noise,
 )
@@ -64,6 +65,9 @@ class MotorChannel(Channel):
     )
 
     def init(self, signal: Signal) -> Buffer:
+        for name in ("noise_std", "signal_noise"):
+            if getattr(self, name) is not None:
+                check_size(self, name, signal)
         return jnp.tile(signal, (self.delay, 1))
 
     def step(

@@ -10,6 +10,7 @@ from fbx_env.parts.channels.channel import (
     Buffer,
     Channel,
     Signal,
+    check_size,
     delayed,
     with_noise,
 )
@@ -51,6 +52,8 @@ class SensoryChannel(Channel):
     )
 
     def init(self, signal: Signal) -> Buffer:
+        if self.noise_std is not None:
+            check_size(self, "noise_std", signal)
         return jnp.tile(signal, (self.delay, 1))
 
     def step(

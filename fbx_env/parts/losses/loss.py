@@ -14,7 +14,10 @@ from fbx_env import checks
 from fbx_env.parts.component import Component, Scalar, number, static
 from fbx_env.parts.losses.transition import Transition
 
-RESERVED_NAMES = ("hidden", "total", "environment", "gradient_norm", "learning_rate")
+RESERVED_NAMES = (
+    *("hidden", "total", "environment"),
+    *("gradient_norm", "learning_rate", "environment_steps"),
+)
 """What reports call the activity of a policy's units, sums of terms, and other columns."""
 
 
@@ -46,15 +49,15 @@ class LossTerm(Component, abc.ABC):
 
     Attributes:
         weight: what the cost is multiplied with, at least 0.
-
-    Example:
-        >>> class Effort(LossTerm):
         epochs: names of the task's epochs in which the cost counts, or one such name; all of the
             trial if there are none (static).
 
     Raises:
         TypeError, ValueError: for a weight that is not allowed, or epochs that are no names; by
             ``ReachParams``, for epochs that the task does not have.
+
+    Example:
+        >>> class Effort(LossTerm):
         ...     name = "effort"
         ...     def cost(self, transition):
         ...         return jnp.sum(jnp.square(transition.control))
@@ -65,14 +68,14 @@ class LossTerm(Component, abc.ABC):
     name: ClassVar[str] = ""
 
     weight: Scalar = weight(1.0)
+    epochs: tuple[str, ...] | str = static(default=(), kw_only=True)
 
     def __check_init__(self) -> None:
-        if not self.name:
-    epochs: tuple[str, ...] | str = static(default=(), kw_only=True)
-            raise TypeError(f"{type(self).__name__} must define a class attribute 'name'")
-        if "/" in self.name:
         epochs = (self.epochs,) if isinstance(self.epochs, str) else self.epochs
         self._assign(epochs=checks.items("epochs", epochs, str))
+        if not self.name:
+            raise TypeError(f"{type(self).__name__} must define a class attribute 'name'")
+        if "/" in self.name:
             raise ValueError(f"the name of a loss term cannot have a '/', got {self.name!r}")
         if self.name in RESERVED_NAMES:
             raise ValueError(
@@ -80,19 +83,16 @@ class LossTerm(Component, abc.ABC):
                 "meaning of their own in reports"
             )
 
-    @abc.abstractmethod
-    def cost(self, transition: Transition) -> Float[Array, ""]:
-        """The cost of the step, before it is weighted, wherever in the trial: one number.
     def __check_params__(self, params: Any) -> None:
         for epoch in self.epochs:
             checks.known(f"epoch of {type(params.task).__name__}", epoch, params.task.epoch_names)
 
+    @abc.abstractmethod
+    def cost(self, transition: Transition) -> Float[Array, ""]:
+        """The cost of the step, before it is weighted, wherever in the trial: one number.
 
         It is compiled: choose by ``jnp.where(transition.clock.is_last, ...)`` and not by ``if``.
         """
-
-    def __add__(self, other: LossTerm | Loss) -> Loss:
-        return Loss((self,)) + other
 
     def weighted(self, transition: Transition) -> Float[Array, ""]:
         """The weighted cost of the step, which is 0 outside of the term's epochs.
@@ -107,6 +107,9 @@ class LossTerm(Component, abc.ABC):
         if self.epochs:
             cost = jnp.where(transition.clock.is_in(self.epochs), cost, 0.0)
         return self.weight * cost
+
+    def __add__(self, other: LossTerm | Loss) -> Loss:
+        return Loss((self,)) + other
 
     def __mul__(self, factor: Scalar) -> LossTerm:
         factor = checks.real("what a loss is multiplied with", factor, at_least=0)
