@@ -34,7 +34,7 @@ class ReachVecEnv(VecEnv):
     Args:
         num_envs: how many trials, at least 1.
         render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
-        **keywords: the other keywords of ``ReachVectorEnv``, such as ``id`` or ``mass``.
+        **keywords: the other keywords of ``ReachVectorEnv``, such as ``env_id`` or ``mass``.
 
     Raises:
         TypeError, ValueError: as ``ReachVectorEnv`` does.
@@ -173,14 +173,17 @@ class ReachVecEnv(VecEnv):
         return [method(*method_args, **kwargs)] * self.num_envs
 
     def env_is_wrapped(
-        self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None
+        self,
+        wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]],
+        indices: VecEnvIndices = None,
     ) -> list[bool]:
         """No trial is wrapped by itself: wrap the whole, for instance in ``VecMonitor``."""
         return [False for _ in self._chosen(indices)]
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """A frame of each trial, with ``render_mode="rgb_array"``."""
-        return self._trials.render() or [None] * self.num_envs
+        frames: Any = self._trials.render()
+        return frames or [None] * self.num_envs
 
     def _chosen(self, indices: VecEnvIndices) -> list[int]:
         chosen = list(self._get_indices(indices))

@@ -16,6 +16,7 @@ from fbx_env import checks
 from fbx_env.env import ReachEnv
 from fbx_env.params import ReachParams
 from fbx_env.parts.numbers import Number, with_number
+from fbx_env.processes import refuse_fork
 from fbx_env.task_params import delayed_reach, hold, track
 
 BODIES: dict[str, Callable[[], ReachParams]] = {"PointMass": ReachParams}
@@ -23,10 +24,10 @@ BODIES: dict[str, Callable[[], ReachParams]] = {"PointMass": ReachParams}
 
 TASKS: dict[str, Callable[[ReachParams], ReachParams]] = {
     "Reach": lambda params: params,
-}
     "DelayedReach": delayed_reach,
     "Hold": hold,
     "Track": track,
+}
 """The tasks by the second part of an id, each from the params of a body's reaches to its own."""
 
 IDS: dict[str, tuple[str, str]] = {
@@ -51,6 +52,11 @@ DEFAULTS: dict[str, Callable[[], ReachParams]] = {id: partial(default_params, id
 """The same as functions without arguments, one for each id."""
 
 
+def environment(id: str = ENV_ID) -> ReachEnv:
+    """The environment that uses the params of an id where none are given."""
+    return ReachEnv() if id == ENV_ID else ReachEnv(DEFAULTS[id])
+
+
 def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
     """Make the environment and its params.
 
@@ -67,12 +73,14 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
     Raises:
         ValueError: for an unknown id, or a number out of range.
         TypeError: for an unknown keyword, or a value of the wrong kind.
+        RuntimeError: in a process forked after the import, where JAX would wait for ever.
 
     Example:
         >>> env, params = make("PointMassReach-v0", mass=2.0, loss_weights={"command": 1e-4})
         >>> float(params.plant.mass)
         2.0
     """
+    refuse_fork()
     params = default_params(id)
     fields = [field.name for field in dataclasses.fields(ReachParams)]
     params = params.replace(**{name: overrides[name] for name in fields if name in overrides})
@@ -88,7 +96,7 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
     for name in set(overrides) - {*fields, "loss_weights"}:
         number = by_keyword[name]
         params = with_number(params, number.path, number.declaration.check(name, overrides[name]))
-    return ReachEnv(), params.replace(loss=params.loss.with_weights(**weights))
+    return environment(id), params.replace(loss=params.loss.with_weights(**weights))
 
 
 @dataclass(frozen=True)
@@ -154,11 +162,12 @@ def register() -> None:
     """Let gymnax and Gymnasium know the environments; doing so again changes nothing."""
     for id in IDS:
         if id not in gymnax.registered_envs:
-            gymnax.register(id, ReachEnv if id == ENV_ID else partial(ReachEnv, DEFAULTS[id]))
+            gymnax.register(id, partial(environment, id))
         if id not in gymnasium.registry:
             gymnasium.register(
                 id,
                 entry_point="fbx_env.gym.single:ReachGymEnv",
                 vector_entry_point="fbx_env.gym.vector:ReachVectorEnv",
-                kwargs={"id": id},
+                # Not by the name of "id", which gymnasium.make_vec itself uses.
+                kwargs={"env_id": id},
             )

@@ -13,10 +13,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from fbx_env import checks
 from fbx_env.env import ReachEnv, reward_of
 from fbx_env.params import ReachParams
-from fbx_env.parts.draws.drawing import with_drawn
 from fbx_env.parts.component import Component, static
+from fbx_env.parts.draws.drawing import with_drawn
 from fbx_env.parts.plants.plant import Effector, NamedUnits, named_units
 from fbx_env.parts.tasks.trial import Trial
+from fbx_env.processes import refuse_fork
 from fbx_env.reach import check_trials
 
 
@@ -116,6 +117,7 @@ def rollout(
         >>> trajectory.pos.shape
         (7, 100, 2)
     """
+    refuse_fork()
     checks.instance("env", env, ReachEnv)
     checks.instance("params", params, ReachParams).checked()
     checks.instance("trials", trials, Trial)

@@ -14,8 +14,10 @@ from gymnasium.error import DependencyNotInstalled, ResetNeeded
 from moviepy.video.io.VideoFileClip import VideoFileClip
 
 from agents.sb3_vec_env import ReachVecEnv
-from fbx_env import PointMass, ReachGymEnv, ReachVectorEnv
-from fbx_env.render import FORCE, GOAL, MASS, TRACE, Scene, frame, grid, side_in_grid
+from fbx_env import ConstantForce, PointMass, ReachGymEnv, ReachVectorEnv, whole
+from fbx_env.gym.frame import CONTROL, EFFECTOR, GOAL, LOAD, TRACE, Scene, render_frame
+from fbx_env.gym.render import grid, side_in_grid
+from fbx_env.parts.plants.plant import Control
 
 WORKSPACE = np.array([[-1.0, -1.0], [1.0, 1.0]])
 
@@ -25,8 +27,10 @@ def scene(**changes):
         "workspace": WORKSPACE,
         "trace": np.array([[-0.5, -0.5], [0.0, -0.5]]),
         "target": np.array([0.5, 0.5]),
-        "force": np.array([0.0, 0.0]),
-        "max_force": 10.0,
+        "title": "a trial",
+        "plant": PointMass(),
+        "control": np.array([0.0, 0.0]),
+        "load": None,
         "time": 0.05,
         "loss": 0.25,
     }
@@ -41,24 +45,24 @@ def centre(picture, colour):
 
 
 def test_everything_is_where_it_should_be():
-    picture = frame(scene())
+    picture = render_frame(scene())
     assert picture.dtype == np.uint8
     assert picture.shape[1] == 512
     assert all(size % 2 == 0 for size in picture.shape[:2])
     pixels_per_metre = 512 / (1.16 * 2)
     middle = (42 + 256, 256)
-    for colour, (x, y) in [(MASS, (0.0, -0.5)), (GOAL, (0.5, 0.5)), (TRACE, (-0.25, -0.5))]:
+    for colour, (x, y) in [(EFFECTOR, (0.0, -0.5)), (GOAL, (0.5, 0.5)), (TRACE, (-0.25, -0.5))]:
         row, column = centre(picture, colour)
         assert row == pytest.approx(middle[0] - y * pixels_per_metre, abs=3)
         assert column == pytest.approx(middle[1] + x * pixels_per_metre, abs=10)
-    assert centre(picture, FORCE) is None
+    assert centre(picture, CONTROL) is None
 
 
 @pytest.mark.parametrize("force", [(5.0, 0.0), (-5.0, 0.0), (0.0, 5.0), (0.0, -5.0)])
 def test_the_arrow_points_along_the_force(force):
-    picture = frame(scene(force=np.array(force)))
-    row, column = centre(picture, FORCE)
-    mass_row, mass_column = centre(picture, MASS)
+    picture = render_frame(scene(control=np.array(force)))
+    row, column = centre(picture, CONTROL)
+    mass_row, mass_column = centre(picture, EFFECTOR)
     away = np.array([column - mass_column, mass_row - row])
     assert away @ np.array(force) > 0.9 * np.linalg.norm(away) * 5
 
@@ -67,12 +71,14 @@ def test_the_arrow_points_along_the_force(force):
 @pytest.mark.parametrize("size", [0.05, 0.1, 0.5, 1.0, 10.0])
 def test_the_arrow_is_seen_beside_the_mass(size, side):
     """From its rim on, longer for stronger forces, and on no other side of it."""
-    picture = frame(scene(force=np.array([size, 0.0])), side=side)
-    mass, arrow = columns_of(picture, MASS), columns_of(picture, FORCE)
+    picture = render_frame(scene(control=np.array([size, 0.0])), side=side)
+    mass, arrow = columns_of(picture, EFFECTOR), columns_of(picture, CONTROL)
     assert len(arrow) >= 3
     assert arrow.min() >= mass.max() - 1
     assert arrow.min() <= mass.max() + 3
-    stronger = columns_of(frame(scene(force=np.array([2 * size, 0.0])), side=side), FORCE)
+    stronger = columns_of(
+        render_frame(scene(control=np.array([2 * size, 0.0])), side=side), CONTROL
+    )
     assert stronger.max() >= arrow.max()
 
 
@@ -86,54 +92,136 @@ def columns_of(picture, colour):
 def test_the_arrow_ends_in_sight():
     for x, y in [(0.98, 0.0), (0.0, 0.98), (-0.98, 0.98), (-0.5, -0.98)]:
         at = np.array([x, y])
-        shown = scene(trace=np.stack([at, at]), force=10 * np.sign(at))
-        picture = frame(shown)
+        shown = scene(trace=np.stack([at, at]), control=10 * np.sign(at))
+        picture = render_frame(shown)
         plane = picture[42:-62]
         border = np.concatenate([plane[:1].reshape(-1, 3), plane[:, 0], plane[:, -1]])
-        assert not (border == FORCE).all(-1).any()
-        assert (plane == FORCE).all(-1).sum() > 60
+        assert not (border == CONTROL).all(-1).any()
+        assert (plane == CONTROL).all(-1).sum() > 60
 
 
-@pytest.mark.parametrize("force", [np.ones(1), np.ones(3), np.ones(6)])
-def test_no_arrow_for_a_force_that_is_none_in_the_plane(force):
-    picture = frame(scene(force=force))
-    assert not (picture == FORCE).all(-1).any()
-    assert (frame(scene(force=np.array([1.0, 0.0]))) == FORCE).all(-1).any()
-    assert centre(picture, MASS) is not None
+class Joints(PointMass):
+    """A mass commanded by as many numbers as one likes, whose names and bounds are not forces."""
+
+    n_joints: int = whole("of them", default=2)
+
+    @property
+    def controls(self):
+        return tuple(Control(f"torque {i}", "N m", -2.0, 2.0) for i in range(self.n_joints))
+
+    def step(self, state, control, load, dt):
+        return PointMass().step(state, control.sum() * jnp.ones(2), load, dt)
+
+
+@pytest.mark.parametrize("side", [512, side_in_grid(10), side_in_grid(100)])
+@pytest.mark.parametrize("n_joints", [1, 2, 3, 6])
+def test_a_command_that_is_no_force_is_shown_by_bars(n_joints, side):
+    """Two torques are no arrow; a bar is as high as its number is, between its bounds."""
+    plant = Joints(n_joints=n_joints)
+    shown = scene(plant=plant, control=np.full(n_joints, 2.0))
+    picture, half = (
+        render_frame(scene(plant=plant, control=np.full(n_joints, size)), side=side)
+        for size in (2.0, 1.0)
+    )
+    header = len(picture) - side if side < 300 else 42
+    assert not (picture[header:] == CONTROL).all(-1).any()
+    bars, lower = ((each[:header] == CONTROL).all(-1) for each in (picture, half))
+    starts = np.diff(bars.any(0).astype(int)) == 1
+    assert starts.sum() == n_joints
+    assert 0.35 * bars.sum() < lower.sum() < 0.65 * bars.sum()
+    assert centre(render_frame(shown), EFFECTOR) is not None
+
+
+def test_bars_of_numbers_without_bounds_or_out_of_them_are_drawn():
+    class Free(PointMass):
+        @property
+        def controls(self):
+            return (Control("rate", "", -np.inf, np.inf), Control("gate", "", 0.0, 1.0))
+
+    for control in ([1e9, 7.0], [np.nan, -1.0], [np.inf, 0.5]):
+        assert render_frame(scene(plant=Free(), control=np.array(control))).shape[1] == 512
+
+
+@pytest.mark.parametrize("plant", [PointMass(), Joints()])
+@pytest.mark.parametrize("load", [(3.0, 0.0), (-3.0, 0.0), (0.0, 3.0)])
+def test_a_load_is_an_arrow_of_its_own(plant, load):
+    picture = render_frame(scene(plant=plant, load=np.array(load)))
+    row, column = centre(picture, LOAD)
+    mass_row, mass_column = centre(picture, EFFECTOR)
+    away = np.array([column - mass_column, mass_row - row])
+    assert away @ np.array(load) > 0.9 * np.linalg.norm(away) * 3
+    without = render_frame(scene(plant=plant))
+    assert not (without == LOAD).all(-1).any()
 
 
 class Rail(PointMass):
     """A mass that one number pushes along x."""
 
     @property
-    def action_size(self):
-        return 1
+    def controls(self):
+        return (Control("push", "N", -10.0, 10.0),)
 
-    def step(self, state, force, dt):
-        return super().step(state, jnp.concatenate([force, jnp.zeros(1)]), dt)
+    def step(self, state, control, load, dt):
+        return PointMass().step(state, jnp.concatenate([control, jnp.zeros(1)]), load, dt)
 
 
 def test_a_plant_of_ones_own_is_drawn():
-    env = ReachGymEnv(render_mode="rgb_array", plant=Rail())
+    env = ReachGymEnv(render_mode="rgb_array", plant=Rail(), loads=(ConstantForce((0.0, 2.0)),))
     env.reset(seed=0)
     env.step(np.ones(1))
-    assert centre(env.render(), MASS) is not None
-    with pytest.raises(NotImplementedError, match="this plant takes 1 numbers: give keys_to_act"):
+    assert centre(env.render(), EFFECTOR) is not None
+    assert centre(env.render(), LOAD) is not None
+    with pytest.raises(NotImplementedError, match="Rail takes push: give keys_to_action"):
         env.get_keys_to_action()
+    with pytest.raises(NotImplementedError, match="Joints takes torque 0, torque 1"):
+        ReachGymEnv(plant=Joints()).get_keys_to_action()
     assert len(ReachGymEnv().get_keys_to_action()) == 8
+    keys = ReachGymEnv(max_force=0.5).get_keys_to_action()
+    np.testing.assert_array_equal(keys["wd"], [0.5, 0.5])
+
+
+def test_the_title_of_a_window_says_what_is_shown(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    import pygame
+
+    env = ReachGymEnv(render_mode="human", plant=Rail(), dt=0.01)
+    env.reset(seed=0)
+    assert pygame.display.get_caption()[0] == "SimpleReaches, Rail"
+    env.close()
+
+
+def test_frames_of_many_are_listed_as_gymnasium_lists_those_of_one():
+    keywords = {"num_envs": 2, "render_mode": "rgb_array_list", "max_steps_in_episode": 3}
+    ours = gymnasium.make_vec("PointMassReach-v0", **keywords)
+    theirs = gymnasium.make_vec("PointMassReach-v0", vectorization_mode="sync", **keywords)
+    for envs in (ours, theirs):
+        envs.reset(seed=0)
+        envs.step(np.ones((2, 2), np.float32))
+    for n_frames in (2, 0, 1, 1):
+        lists = [envs.render() for envs in (ours, theirs)]
+        assert [[len(frames) for frames in each] for each in lists] == [[n_frames] * 2] * 2
+        if n_frames == 0:
+            for envs in (ours, theirs):
+                envs.step(np.ones((2, 2), np.float32))
+        elif n_frames == 1:
+            for envs in (ours, theirs):
+                for _ in range(2):
+                    envs.step(np.ones((2, 2), np.float32))
 
 
 def test_the_view_grows_to_keep_the_mass_in_sight():
-    far = frame(scene(trace=np.array([[0.0, 0.0], [30.0, 5.0]])))
-    assert centre(far, MASS) is not None
+    far = render_frame(scene(trace=np.array([[0.0, 0.0], [30.0, 5.0]])))
+    assert centre(far, EFFECTOR) is not None
     assert centre(far, GOAL) is not None
-    lost = frame(scene(trace=np.array([[0.0, 0.0], [np.inf, 5.0]]), force=np.array([np.nan, 0])))
-    assert centre(lost, MASS) is not None
-    assert frame(scene(workspace=None)).shape == far.shape
+    lost = render_frame(
+        scene(trace=np.array([[0.0, 0.0], [np.inf, 5.0]]), control=np.array([np.nan, 0]))
+    )
+    assert centre(lost, EFFECTOR) is not None
+    assert render_frame(scene(workspace=None)).shape == far.shape
 
 
 def test_a_grid_is_about_square_and_fits_a_screen():
-    frames = [frame(scene(), side=64)] * 5
+    frames = [render_frame(scene(), side=64)] * 5
     height, width, _ = frames[0].shape
     assert grid(frames).shape == (2 * height, 3 * width, 3)
     for n_frames in (1, 2, 9, 100):
@@ -151,10 +239,10 @@ def test_a_frame_shows_the_trial_so_far():
         _, reward, *_ = env.step(np.array([4.0, 0.0]))
         total -= reward
     last = env.render()
-    assert centre(first, MASS)[1] < centre(last, MASS)[1]
+    assert centre(first, EFFECTOR)[1] < centre(last, EFFECTOR)[1]
     assert centre(first, TRACE) is None
-    assert centre(last, FORCE) is not None
-    [shown] = env.unwrapped._watch.scenes(
+    assert centre(last, CONTROL) is not None
+    [shown] = env.unwrapped._recorder.scenes(
         env.unwrapped._batch.rows, env.unwrapped._batch.layout, env.unwrapped.params
     )
     assert shown.loss == pytest.approx(total)
@@ -175,7 +263,7 @@ def test_traces_start_anew_with_their_trials(mode):
 
     def n_states():
         batch = envs._batch
-        scenes = envs._watch.scenes(batch.rows, batch.layout, envs.params)
+        scenes = envs._recorder.scenes(batch.rows, batch.layout, envs.params)
         return [len(scene.trace) for scene in scenes]
 
     assert n_states() == [3, 2, 3]

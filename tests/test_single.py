@@ -256,7 +256,7 @@ def test_bad_keywords_are_named():
     with pytest.raises(TypeError, match="got an unexpected keyword argument 'mas'; allowed are"):
         gymnasium.make("PointMassReach-v0", mas=1.0)
     with pytest.raises(ValueError, match="no environment 'PointMassReach-v1'; did you mean Poin"):
-        ReachGymEnv(id="PointMassReach-v1")
+        ReachGymEnv(env_id="PointMassReach-v1")
     with pytest.raises(ValueError, match="success_distance must be finite and greater than 0"):
         ReachGymEnv(success_distance=-1.0)
     with pytest.raises(ValueError, match=r"success_speed must have shape \(\) in one experiment"):

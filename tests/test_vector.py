@@ -271,8 +271,8 @@ def test_works_in_other_processes(context):
         ({"autoreset_mode": "same_step"}, ValueError, "'Disabled', got 'same_step'"),
         ({"success_speed": [1.0, 2.0]}, ValueError, "success_speed must have shape"),
         ({"max_episode_steps": 5}, TypeError, "unexpected keyword argument 'max_episode_steps'"),
-        ({"id": "PointMassReach"}, ValueError, "no environment 'PointMassReach'; did you mean"),
-        ({"id": 3}, TypeError, "id must be a str, got 3"),
+        ({"env_id": "PointMassReach"}, ValueError, "no environment 'PointMassReach'; did you mean"),
+        ({"env_id": 3}, TypeError, "id must be a str, got 3"),
     ],
 )
 def test_bad_keywords_are_named(keywords, error, message):

@@ -66,7 +66,7 @@ class Layout:
 
     def column(self, name: str) -> int:
         """The index of one of ``SCALARS`` or of a loss."""
-        return self.scalars.start + (*SCALARS, *self.losses).index(name)
+        return int(self.scalars.start) + (*SCALARS, *self.losses).index(name)
 
 
 class Programs(NamedTuple):
@@ -207,6 +207,7 @@ class ReachBatch:
 
     def step(self, commands: Float[np.ndarray, "trials controls"]) -> Rows:
         """Take one step in every trial, and none further than that: ended trials are not reset."""
+        refuse_fork()
         self._rows = self._programs.step(self._numbers, self._keys, self._rows, commands)
         return self.rows
 
@@ -286,7 +287,8 @@ def _compile_programs(structure: Any, leaves: tuple[tuple[Any, Any], ...]) -> Pr
         rows: Float[AnyArray, "trials row"],
         keys: UInt32[AnyArray, "trials 2"],
     ) -> tuple[Buffer, UInt32[Array, "trials 2"], Bool[Array, " some"]]:
-        new_rows, new_keys, are_far = start_all(numbers, seeds, counts, values, is_given)
+        started: Any = start_all
+        new_rows, new_keys, are_far = started(numbers, seeds, counts, values, is_given)
         # What is beyond the last trial only fills up the size.
         return (
             jnp.asarray(rows).at[which].set(new_rows, mode="drop"),
@@ -348,7 +350,7 @@ def _need_same(programs: Programs, others: Programs) -> None:
             "structure of the state": str(jax.tree.structure(these.state)),
             "size of the observation": these.layout.observation,
             "names of the losses": these.layout.losses,
-            "whether there are loads": these.layout.load,
+            "whether there are loads": these.layout.load.start < these.layout.load.stop,
         }
         for these in (programs, others)
     )
@@ -389,4 +391,5 @@ def _row(
 
 
 def _key(words: UInt32[Array, "2"]) -> PRNGKeyArray:
-    return jax.random.wrap_key_data(words, impl="threefry2x32")
+    key: PRNGKeyArray = jax.random.wrap_key_data(words, impl="threefry2x32")
+    return key

@@ -15,7 +15,6 @@ from fbx_env.gym.frame import Scene, import_pygame
 from fbx_env.gym.render import Recorder, Window
 from fbx_env.params import ReachParams
 from fbx_env.parts.plants.plant import control_bounds
-from fbx_env.processes import refuse_fork
 from fbx_env.reach import check_task
 from fbx_env.registration import make
 
@@ -31,11 +30,10 @@ class Interface(abc.ABC):
     render_modes: ClassVar[tuple[str, ...]]
 
     def _open(
-        self, n_trials: int, id: str, render_mode: str | None, experiment: dict[str, Any]
+        self, n_trials: int, env_id: str, render_mode: str | None, experiment: dict[str, Any]
     ) -> None:
         """Make the experiment, and check that its trials are within the reach of its plant."""
-        refuse_fork()
-        _, params = make(id, **experiment)
+        _, params = make(env_id, **experiment)
         check_task(params)
         self.render_mode = checks.choice("render_mode", render_mode, self.render_modes)
         if render_mode is not None:

@@ -39,7 +39,7 @@ class ReachGymEnv(Interface, gymnasium.Env[np.ndarray, np.ndarray]):
 
     Args:
         render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
-        id: the environment, one of ``fbx_env.registration.IDS``.
+        env_id: which environment, one of ``fbx_env.registration.IDS``.
         **experiment: the other keywords of ``fbx_env.make``, such as ``mass`` or ``motor_delay``.
 
     Raises:
@@ -65,10 +65,10 @@ class ReachGymEnv(Interface, gymnasium.Env[np.ndarray, np.ndarray]):
         self,
         render_mode: str | None = None,
         *,
-        id: str = ENV_ID,
+        env_id: str = ENV_ID,
         **experiment: Any,
     ) -> None:
-        self._open(1, id, render_mode, experiment)
+        self._open(1, env_id, render_mode, experiment)
         self.observation_space = self._observation_space()
 
     def _refresh(self) -> None:
@@ -188,6 +188,7 @@ class ReachGymEnv(Interface, gymnasium.Env[np.ndarray, np.ndarray]):
             )
         keys = {"w": (0, 1), "a": (-1, 0), "s": (0, -1), "d": (1, 0)}
         keys |= {"wa": (-1, 1), "wd": (1, 1), "sa": (-1, -1), "sd": (1, -1)}
+        assert isinstance(self.action_space, gymnasium.spaces.Box)
         low, high = self.action_space.low, self.action_space.high
         return {
             key: np.clip(PUSH * np.array(way, np.float32), low, high) for key, way in keys.items()

@@ -62,7 +62,7 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     Args:
         num_envs: how many trials, at least 1.
-        id: the environment, one of ``fbx_env.registration.IDS``.
+        env_id: which environment, one of ``fbx_env.registration.IDS``.
         autoreset_mode: an ``AutoresetMode`` or its value, such as ``"SameStep"``.
         render_mode: ``None``, ``"rgb_array"``, ``"rgb_array_list"`` or ``"human"``.
         **experiment: the other keywords of ``fbx_env.make``.
@@ -88,14 +88,14 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self,
         num_envs: int = 1,
         *,
-        id: str = ENV_ID,
+        env_id: str = ENV_ID,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         **experiment: Any,
     ) -> None:
         self.num_envs = checks.whole("num_envs", num_envs, at_least=1)
         self.autoreset_mode = _mode(autoreset_mode)
-        self._open(self.num_envs, id, render_mode, experiment)
+        self._open(self.num_envs, env_id, render_mode, experiment)
         self._frames: list[list[Frame]] = [[] for _ in range(self.num_envs)]
         self._ended = np.zeros(self.num_envs, bool)
         self.single_observation_space = self._observation_space()
@@ -141,7 +141,7 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         values = trial_options(options, fields, n_trials, ("reset_mask",))
         chosen = self._reset_mask(None if options is None else options.get("reset_mask"))
         given = Given(fields, n_trials).put(values) if values else None
-        if isinstance(seed, Sequence | np.ndarray) and np.ndim(seed) == 1:
+        if isinstance(seed, Sequence | np.ndarray) and np.ndim(np.asarray(seed)) == 1:
             if len(seed) != n_trials:
                 raise ValueError(
                     f"seed must be a whole number or have one for each of {n_trials} trials, got "

@@ -34,7 +34,7 @@ def with_drawn(params: ReachParams, drawn: tuple[Float[Array, "..."], ...]) -> R
 
 
 def draw_trial(key: PRNGKeyArray, params: ReachParams) -> tuple[PRNGKeyArray, Trial]:
-    """Draw a trial from the task, with the key that draws its numbers and its noise at the start."""
+    """Draw a trial from the task, and the key for its numbers and its noise at the start."""
     key_trial, key_start = jax.random.split(key)
     task = with_drawn(params, draw(key_start, params)).task
     return key_start, task.sample(key_trial)
