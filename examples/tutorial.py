@@ -17,9 +17,7 @@ from fbx_env import plot, tree_take
 def main() -> None:
     parser = argparse.ArgumentParser(description="The tutorial from beginning to end.")
     parser.add_argument("--quick", action="store_true", help="much less training")
-    parser.add_argument(
-        "--out", type=Path, default=Path("tutorial"), help="folder to write to"
-    )
+    parser.add_argument("--out", type=Path, default=Path("tutorial"), help="folder to write to")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     n_batches, batch_size = (10, 8) if arguments.quick else (2000, 250)

@@ -191,23 +191,21 @@ def parts(name: str, values: Any, kind: type, label: Callable[[Any], str]) -> tu
         TypeError: if they are no sequence of such parts.
         ValueError: if two have the same label, or one has none.
     """
-    values = items(name, values, kind)
-    labels = [label(value) for value in values]
+    found = items(name, values, kind)
+    labels = [label(value) for value in found]
     if "" in labels:
-        unnamed = type(values[labels.index("")]).__name__
+        unnamed = type(found[labels.index("")]).__name__
         raise ValueError(f"each of {name} must have a name, {unnamed} has none")
     if len(set(labels)) < len(labels):
         raise ValueError(f"each of {name} must have another name, got {', '.join(labels)}")
-    return values
+    return found
 
 
 def items(name: str, values: Any, kind: type) -> tuple[Any, ...]:
     """Return ``values`` as a tuple of parts of one ``kind``, or raise ``TypeError``."""
     if not isinstance(values, tuple | list):
         raise TypeError(f"{name} must be a tuple of {kind.__name__}, got {_show(values)}")
-    for value in values:
-        instance(f"each of {name}", value, kind)
-    return tuple(values)
+    return tuple(instance(f"each of {name}", value, kind) for value in values)
 
 
 def ordered(low_name: str, low: Any, high_name: str, high: Any) -> None:

@@ -33,7 +33,7 @@ CURL, PULSE = f"{PARTS}/loads/curl_field.py", f"{PARTS}/loads/force_pulse.py"
 WALLS, ELASTIC = f"{PARTS}/loads/force_channel.py", f"{PARTS}/loads/elastic_field.py"
 ENV, ROLLOUT, PARAMS = "fbx_env/env.py", "fbx_env/rollout.py", "fbx_env/params.py"
 OBJECTIVE, BPTT = "agents/objective.py", "agents/bptt/algorithm.py"
-OPTIMIZERS, GRU = "agents/bptt/optimizers.py", "agents/policies/gru.py"
+GRU = "agents/policies/gru.py"
 
 MUTATIONS = [
     ("position moves with the velocity before the step", POINT_MASS,
@@ -64,10 +64,10 @@ MUTATIONS = [
      "signal + std * standard_normal", "signal + std**2 * standard_normal"),
     ("signal-dependent noise is proportional to the command", MOTOR,
      "self.signal_noise * command)", "self.signal_noise * jnp.ones_like(command))"),
-    ("start and goal are uniform in the workspace", REACHES,
+    ("start and goal are uniform in the workspace", f"{PARTS}/tasks/workspace.py",
      "minval=low, maxval=high)", "minval=0.9 * low, maxval=high)"),
     ("start and goal are drawn apart", REACHES,
-     "Trial(start=points[0], goal=points[1])", "Trial(start=points[0], goal=points[0])"),
+     "Trial(start=start, goal=goal)", "Trial(start=start, goal=start)"),
     ("validation goals are at angles 2 pi k / n", REACHES,
      "np.arange(self.eval_n_directions) / self.eval_n_directions",
      "np.arange(self.eval_n_directions) / (self.eval_n_directions + 1)"),
@@ -78,7 +78,7 @@ MUTATIONS = [
     ("the goal velocity is zero", REACHES,
      "vel=jnp.zeros_like(trial.goal))", "vel=0.1 * jnp.ones_like(trial.goal))"),
     ("the cost of position rises with time", POSITION,
-     "transition.clock.progress**self.exponent", "transition.clock.progress ** (self.exponent - 1)"),
+     "return progress**self.exponent", "return progress ** (self.exponent - 1)"),
     ("the cost of position is of the state after", POSITION,
      "error = transition.after.pos - ", "error = transition.before.pos - "),
     ("velocity costs at the last step only", FINAL_VELOCITY,
@@ -90,24 +90,26 @@ MUTATIONS = [
     ("the reward is minus the loss", ENV, "return -sum(map(rounded", "return sum(map(rounded"),
     ("the trial ends after N steps", ENV,
      "state.time >= params.max_steps_in_episode", "state.time > params.max_steps_in_episode"),
-    ("the weight in time is (t + 1) / N", ENV, "Clock(now.step + 1,", "Clock(now.step,"),
+    ("the weight in time is (t + 1) / N", ENV,
+     "now.replace(step=now.step + 1)", "now.replace(step=now.step)"),
     ("the goal comes before what is sensed", ENV,
      "            **params.task.cue(state.trial, clock),\n"
      "            **{name: state.sensed[name] for name in MODALITIES if name in state.sensed},\n",
      "            **{name: state.sensed[name] for name in MODALITIES if name in state.sensed},\n"
      "            **params.task.cue(state.trial, clock),\n"),
     ("there are 99 steps", PARAMS, "default=99,", "default=100,"),
-    ("a step lasts 0.05 s", PARAMS, "default=0.05,", "default=0.04,"),
+    ("a step lasts 0.05 s", PARAMS, 'default=0.05, unit="s"', 'default=0.04, unit="s"'),
     ("the horizon is never a truncation", ENV,
      "return jnp.zeros((), bool)", "return state.time >= params.max_steps_in_episode"),
     ("a curl field pushes to the left of the motion", CURL,
      "jnp.stack([-vector[1], vector[0]])", "jnp.stack([vector[1], -vector[0]])"),
     ("a spring pulls to its centre", ELASTIC, "return -self.stiffness", "return self.stiffness"),
-    ("a pulse ends", PULSE, " & ~clock.has_reached(end)", ""),
+    ("a pulse ends", PULSE,
+     "has_begun & ~clock.has_reached(self.onset + self.duration, epoch=self.epoch)", "has_begun"),
     ("a channel is stiff in position", WALLS,
      "self.stiffness * off", "self.stiffness * speed"),
     ("a time is reached in the step that begins then", CLOCK,
-     "self.step.astype(float) + 1e-3 >=", "self.step.astype(float) - 1 >="),
+     ".astype(float) + 1e-3 >=", ".astype(float) - 1 >="),
     ("the activity that costs is that after the step", ROLLOUT,
      "command, carry = policy(obs, carry, key=key_policy)",
      "command, _ = policy(obs, carry, key=key_policy)"),
@@ -115,8 +117,8 @@ MUTATIONS = [
      "jnp.mean(cost.sum(-1))", "jnp.mean(cost)"),
     ("the hidden term is the sum of squares", OBJECTIVE,
      "jnp.sum(jnp.square(trajectory.activity))", "jnp.sum(jnp.abs(trajectory.activity))"),
-    ("gradients are clipped to a global norm", OPTIMIZERS,
-     "optax.chain(optax.clip_by_global_norm(config.clip_norm), muon)", "optax.chain(muon)"),
+    ("gradients are clipped to a global norm", BPTT,
+     "optax.chain(optax.clip_by_global_norm(rates.clip_norm), muon)", "optax.chain(muon)"),
     ("trials and noise are drawn afresh at each update", BPTT,
      "jax.random.fold_in(state.key, state.iteration)", "jax.random.fold_in(state.key, 0)"),
     ("the derivative of the gated units", GRU,

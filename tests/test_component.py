@@ -9,7 +9,7 @@ from fbx_env import PointMass, ReachParams, SensoryChannel, SimpleReaches, Trial
 
 def test_every_float_is_a_strong_array_leaf():
     leaves = jax.tree.leaves(ReachParams())
-    assert len(leaves) == 10
+    assert len(leaves) == 12
     assert all(isinstance(leaf, jax.Array) and leaf.dtype == jnp.float32 for leaf in leaves)
     assert not any(leaf.weak_type for leaf in leaves)
 

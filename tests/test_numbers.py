@@ -1,7 +1,5 @@
 """Numbers are declared once: ``make``, ``describe`` and the checks follow from that."""
 
-import inspect
-
 import jax
 import jax.numpy as jnp
 import pytest

@@ -64,6 +64,24 @@ def test_stopped_by_signals_and_resumed_is_bit_identical(key, tmp_path):
     assert lines[-1] == f"Resuming after 12 updates, from {tmp_path / '000000012.checkpoint'}."
 
 
+def test_without_checkpoints_the_exception_has_policy_and_history(key):
+    env, params = make(max_steps_in_episode=4, motor_noise=0.1, sensory_delay=1)
+    policy = GRUPolicy(8, 2, 3, key=key)
+
+    def interrupt(text):
+        if text.startswith("Training iteration 5"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="stopped after 6 updates") as stop:
+        train(policy, env, params, CONFIG, key=key, write=interrupt)
+    whole, history = train(policy, env, params, CONFIG, key=key, write=None)
+    kept = stop.value.history
+    assert len(kept) == 6
+    np.testing.assert_array_equal(kept["training_total"], history["training_total"][:6])
+    assert not eqx.tree_equal(stop.value.policy, policy)
+    assert not eqx.tree_equal(stop.value.policy, whole)
+
+
 class Crash(Exception):
     """What a test throws into a training."""
 

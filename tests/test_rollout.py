@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents.bptt import Problem, losses_by_term, objective
+from agents import ActivityCost
+from agents.objective import losses_by_term, make_objective, mean_loss
 from fbx_env import Trial, make, rollout
 
 TERMS = {
@@ -31,7 +32,8 @@ def test_recordings_replay(reference, trials, key):
     np.testing.assert_allclose(trajectory.vel, recorded["vel"], atol=5e-6, rtol=0)
     np.testing.assert_allclose(trajectory.command, recorded["command"][:, 1:], atol=5e-6, rtol=0)
     np.testing.assert_allclose(trajectory.activity, recorded["hidden"][:, 1:], atol=5e-6, rtol=0)
-    for name, loss in losses_by_term(trajectory, 1e-5).items():
+    losses = losses_by_term(reference.policy(), trajectory, (ActivityCost(),))
+    for name, loss in losses.items():
         np.testing.assert_allclose(loss, recorded[f"loss_{TERMS[name]}"], rtol=1e-4)
 
 
@@ -52,7 +54,7 @@ def test_rollout_is_the_environment_step_by_step(trained, key):
         command, carry = policy(obs, carry)
         obs, state, reward, ended, _ = env.step_env(key, state, command, params)
         np.testing.assert_allclose(trajectory.pos[step + 1], state.plant.pos, atol=1e-6)
-        np.testing.assert_allclose(trajectory.force[step], state.force, atol=1e-6)
+        np.testing.assert_allclose(trajectory.control[step], state.control, atol=1e-6)
         np.testing.assert_allclose(trajectory.reward[step], reward, rtol=1e-4, atol=1e-9)
     assert ended
     np.testing.assert_allclose(trajectory.time, 0.05 * np.arange(100), rtol=1e-6)
@@ -64,7 +66,7 @@ def test_the_return_is_minus_the_loss(trained, key):
     trajectory = rollout(env, params, trained.policy(), trials, key)
     loss = sum(cost for cost in trajectory.losses.values())
     np.testing.assert_allclose(trajectory.reward, -loss, rtol=1e-6)
-    batch = losses_by_term(trajectory, 0.0)
+    batch = losses_by_term(trained.policy(), trajectory, ())
     np.testing.assert_allclose(-trajectory.reward.sum(-1).mean(), sum(batch.values()), rtol=1e-6)
 
 
@@ -73,8 +75,8 @@ def test_delays_are_seen_in_the_trajectory(trained, key):
     trajectory = rollout(env, params, trained.policy(), Trial((0, 0), (0.5, 0.5)), key)
     np.testing.assert_array_equal(trajectory.obs[3:, 4:6], trajectory.pos[:-4])
     np.testing.assert_array_equal(trajectory.obs[:3, 4:6], 0)
-    np.testing.assert_array_equal(trajectory.force[2:], trajectory.command[:-2])
-    np.testing.assert_array_equal(trajectory.force[:2], 0)
+    np.testing.assert_array_equal(trajectory.control[2:], trajectory.command[:-2])
+    np.testing.assert_array_equal(trajectory.control[:2], 0)
 
 
 def test_trials_of_a_batch_have_their_own_noise(trained, key):
@@ -116,7 +118,7 @@ def test_gradients_agree_with_central_differences(trained, key, double_precision
     @eqx.filter_jit
     def loss(policy, mass, dt):
         changed = params.replace(plant=params.plant.replace(mass=mass), dt=dt)
-        return objective(policy, Problem(env, changed, 1e-5, None), trials, noise_keys)[0]
+        return mean_loss(policy, make_objective(env, changed), trials, noise_keys)[0]
 
     commands = Replay(jax.random.normal(key, (40, 2), float))
     for policy in (trained.policy(), commands):
@@ -163,7 +165,7 @@ def test_the_whole_params_can_be_differentiated(trained, key):
     }
     assert all(np.isfinite(value) for value in values.values())
     # The loss is linear in its weights: the derivative is the term before weighting.
-    terms = losses_by_term(rollout(env, params, policy, trials, key), 0.0)
+    terms = losses_by_term(policy, rollout(env, params, policy, trials, key), ())
     np.testing.assert_allclose(values[".loss.terms[0].weight"], terms["position"], rtol=1e-5)
     assert values[".plant.mass"] != 0
     assert values[".dt"] != 0

@@ -92,7 +92,7 @@ class Train(TrainingCommand):
         settings = {each.name: getattr(self.bptt, each.name) for each in fields(BPTTConfig)}
         config = BPTTConfig(**{**settings, "policy_costs": self.policy_costs})
         self.checkpoints(Path())
-        policy = jax.block_until_ready(self.untrained(env, params))  # type: ignore[no-untyped-call]
+        policy = jax.block_until_ready(self.untrained(env, params))
         problem = Problem(policy, env, params, config, devices)
         if jax.process_index() == 0:
             return problem

@@ -126,7 +126,7 @@ def _smooth(seed: int, shape: tuple[int, int, int]) -> Float[np.ndarray, "trials
     phases = np.pi * np.arange(n_steps) / n_steps * np.arange(1, N_WAVES + 1)[:, None]
     waves = np.concatenate([np.sin(phases), np.cos(phases)])
     amplitudes = random.normal(size=(n_trials, n_controls, len(waves))) / np.sqrt(N_WAVES)
-    return (amplitudes @ waves).swapaxes(1, 2)
+    return np.asarray((amplitudes @ waves).swapaxes(1, 2))
 
 
 def _optimised(
@@ -154,7 +154,7 @@ def _optimised(
         commands[falls] = tried[falls]
         for old, new in zip((loss, gradient, curvature), values, strict=True):
             old[falls] = new[falls]
-    return commands.reshape(start.shape)
+    return np.asarray(commands.reshape(start.shape))
 
 
 def _newton_step(

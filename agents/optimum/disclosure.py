@@ -29,9 +29,9 @@ def is_shown(experiment: Experiment, params: ReachParams) -> bool:
     mixed = [np.concatenate(parts) for parts in zip(*versions, strict=True)]
     steps = all_steps(experiment.with_context(jax.tree.unflatten(structure, mixed)))
     observed = steps.some(steps.time == 0).move().observation
-    moved, gradient = steps.move(), steps.gradient()[0]
-    asked = [*signatures(steps), summary(moved.state)[:, None], summary(gradient)[:, None]]
-    asked = np.concatenate(asked, axis=1).reshape(len(observed), -1)
+    moved = steps.move()
+    sums = (summary(moved.state)[:, None], summary(moved.gradient)[:, None])
+    asked = np.concatenate([*signatures(steps), *sums], axis=1).reshape(len(observed), -1)
     same_observation = np.all(np.isclose(observed, observed[0]), axis=1)
     same_trial = np.all(np.isclose(asked, asked[0]), axis=1)
     return bool(np.all(same_trial[same_observation]))

@@ -173,5 +173,5 @@ class _Responses:
         both = np.concatenate([estimate, error], axis=1)
         if both.shape[2] > 2 * both.shape[1] + noise.shape[2]:
             # The same covariances from fewer numbers.
-            both = transpose(np.linalg.qr(transpose(both), mode="r"))
+            both = transpose(np.asarray(np.linalg.qr(transpose(both), mode="r")))
         self.estimate, self.error = np.split(both, [estimate.shape[1]], axis=1)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -17,10 +18,8 @@ from fbx_env import ReachEnv, ReachParams, ReachState, Trial
 from fbx_env.parts.draws.drawing import with_drawn
 from fbx_env.parts.plants.plant import control_bounds
 
-try:
-    from jax import enable_x64
-except ImportError:  # Before jax 0.8.
-    from jax.experimental import enable_x64
+# It moved with jax 0.8.
+enable_x64: Any = vars(jax).get("enable_x64") or vars(jax.experimental)["enable_x64"]
 
 CHUNK = 1024
 """How many points are evaluated at once, so that one compilation serves any number of them."""
@@ -39,7 +38,9 @@ class Moved(NamedTuple):
     losses: Float[np.ndarray, "items terms"]
     state_change: Float[np.ndarray, "items states"]
     observation_change: Float[np.ndarray, "items observation"]
-    losses_change: Float[np.ndarray, "items terms"]
+    gradient: Float[np.ndarray, "items point"]
+    """Of the loss, with respect to the point."""
+    gradient_change: Float[np.ndarray, "items point"]
 
 
 class Experiment:
@@ -91,7 +92,7 @@ class Experiment:
     def resting_command(self) -> Float[np.ndarray, " controls"]:
         """Zero, or what is near to it and within the bounds."""
         inside = np.minimum((self.high - self.low) / 2, 1.0)
-        return np.clip(0.0, self.low + inside, self.high - inside)
+        return np.asarray(np.clip(0.0, self.low + inside, self.high - inside))
 
     def example(self, trial: int, time: int) -> tuple[ReachParams, ReachState]:
         """Params with what was drawn for a trial, and the environment's state at its start."""
@@ -102,7 +103,8 @@ class Experiment:
     def start(self, trial: Indices, normals: Vectors | None = None) -> Vectors:
         """The states at the start of some of the trials."""
         normals = np.zeros((1, self.n_start_normals)) if normals is None else normals
-        return self._evaluate(_starts, (self.trial_in_state, self.params), trial, normals)[0]
+        starts = self._evaluate(_starts, (self.trial_in_state, self.params), trial, normals)[0]
+        return np.asarray(starts)
 
     def step(
         self,
@@ -112,6 +114,7 @@ class Experiment:
         *,
         direction: Vectors | None = None,
         normals: Vectors | None = None,
+        weights: Float[np.ndarray, " terms"] | None = None,
         seed: int = 0,
     ) -> Moved:
         """Take a step from each point.
@@ -122,35 +125,14 @@ class Experiment:
             point: state and command.
             direction: along which changes are given.
             normals: noise; without it, there is none.
+            weights: of the terms in the loss whose gradient is given, by default 1.
             seed: of random numbers that are not normal.
         """
         direction = np.zeros_like(point[:1]) if direction is None else direction
         normals = np.zeros((1, self.n_normals)) if normals is None else normals
-        fixed = (self.trial_in_state, self.params, self._like, np.int32(seed))
+        weights = np.ones(len(self.terms)) if weights is None else weights
+        fixed = (self.trial_in_state, self.params, self._like, np.int32(seed), weights)
         return Moved(*self._evaluate(_steps, fixed, trial, time, point, direction, normals))
-
-    def gradient(
-        self,
-        trial: Indices,
-        time: Indices,
-        point: Vectors,
-        *,
-        direction: Vectors | None = None,
-        normals: Vectors | None = None,
-        weights: Vectors | None = None,
-    ) -> tuple[Vectors, Vectors]:
-        """The gradient of a step's loss with respect to the point, and its change.
-
-        Arguments as of ``step``, and ``weights`` of the loss's terms, by default 1.
-        """
-        direction = np.zeros_like(point[:1]) if direction is None else direction
-        normals = np.zeros((1, self.n_normals)) if normals is None else normals
-        weights = np.ones((1, len(self.terms))) if weights is None else weights
-        fixed = (self.trial_in_state, self.params, self._like)
-        gradient, change = self._evaluate(
-            _gradients, fixed, trial, time, point, direction, normals, weights
-        )
-        return gradient, change
 
     def _evaluate(
         self, function: Callable[..., Any], fixed: Any, trial: Indices, *items: Any
@@ -203,7 +185,8 @@ def _filled(free: bool, state: ReachState, vector: Float[Array, " states"]) -> R
     for index in _variable(free, state):
         size, shape = leaves[index].size, leaves[index].shape
         leaves[index], vector = vector[:size].reshape(shape), vector[size:]
-    return jax.tree.unflatten(structure, leaves)
+    filled: ReachState = jax.tree.unflatten(structure, leaves)
+    return filled
 
 
 def start_of_trial(params: ReachParams, key: PRNGKeyArray, trial: Trial, drawn: Any) -> ReachState:
@@ -254,48 +237,22 @@ def _steps(
     params: ReachParams,
     like: ReachState,
     seed: Int[Array, ""],
-    trials: Trial,
-    drawn: Any,
-    times: Int[Array, " items"],
-    points: Float[Array, "items point"],
-    directions: Float[Array, "items point"],
-    normals: Float[Array, "items normals"],
+    weights: Float[Array, " terms"],
+    *items: Any,
 ) -> Any:
-    key = jax.random.key(seed)
+    """``Moved`` for each trial, drawn numbers, time, point, direction and normals."""
 
-    def one(trial: Any, drawn: Any, time: Any, point: Any, direction: Any, normals: Any) -> Any:
+    def one(trial: Any, drawn: Any, time: Any, point: Any, direction: Any, normals: Any) -> Moved:
+        fixed = (params, like, jax.random.key(seed), trial, drawn, time)
+
         def step(point: Float[Array, " point"]) -> Any:
-            fixed = (params, like, key, trial, drawn, time)
             return with_normals(partial(_step, free), normals, *fixed, point)
 
+        def gradient(point: Float[Array, " point"]) -> Float[Array, " point"]:
+            slope: Array = jax.grad(lambda point: weights @ step(point)[2])(point)
+            return slope
+
         values, changes = jax.jvp(step, (point,), (direction,))
-        return *values, *changes
+        return Moved(*values, *changes[:2], *jax.jvp(gradient, (point,), (direction,)))
 
-    return jax.vmap(one)(trials, drawn, times, points, directions, normals)
-
-
-@partial(jax.jit, static_argnums=0)
-def _gradients(
-    free: bool,
-    params: ReachParams,
-    like: ReachState,
-    trials: Trial,
-    drawn: Any,
-    times: Int[Array, " items"],
-    points: Float[Array, "items point"],
-    directions: Float[Array, "items point"],
-    normals: Float[Array, "items normals"],
-    weights: Float[Array, "items terms"],
-) -> Any:
-    key = jax.random.key(0)
-
-    def one(
-        trial: Any, drawn: Any, time: Any, point: Any, direction: Any, normals: Any, weights: Any
-    ) -> Any:
-        def loss(point: Float[Array, " point"]) -> Float[Array, ""]:
-            fixed = (params, like, key, trial, drawn, time)
-            return weights @ with_normals(partial(_step, free), normals, *fixed, point)[2]
-
-        return jax.jvp(jax.grad(loss), (point,), (direction,))
-
-    return jax.vmap(one)(trials, drawn, times, points, directions, normals, weights)
+    return jax.vmap(one)(*items)

@@ -74,7 +74,7 @@ class LinearQuadratic(NamedTuple):
     @property
     def regulated(self) -> Indices:
         """Which numbers of p are states that matter to the loss, or commands."""
-        return np.r_[: self.n_regulated, self.n_states : len(self.point)]
+        return np.asarray(np.r_[: self.n_regulated, self.n_states : len(self.point)])
 
     @property
     def varying(self) -> Indices:
@@ -126,11 +126,6 @@ class Steps(NamedTuple):
         points = self.base[self.trial] + offset
         return self.experiment.step(self.trial, self.time, points, **options)
 
-    def gradient(self, offset: float | Vectors = 0.0, **options: Any) -> tuple[Vectors, Vectors]:
-        """Gradients of the loss at points that are so far from the bases, and their changes."""
-        points = self.base[self.trial] + offset
-        return self.experiment.gradient(self.trial, self.time, points, **options)
-
     def along(
         self, directions: Vectors, derive: Callable[..., Vectors]
     ) -> Float[np.ndarray, "..."]:
@@ -167,7 +162,9 @@ def linear_quadratic(experiment: Experiment, *, sensing: bool = False) -> Linear
     members, group = _unique(np.stack([dynamics, costs], axis=1).reshape(shape[0], -1))
 
     whole = _dynamics(steps.some(of_dynamics))
-    states, n_regulated = _relevant(whole, _touched(steps.some(of_costs)), sensing)
+    states, n_regulated = _relevant(
+        whole, _touched(steps.some(of_costs))[: experiment.n_states], sensing
+    )
     point = np.concatenate([states, np.arange(experiment.n_states, steps.base.shape[1])])
     varying = whole.normals[: whole.multiplicative.shape[1]]
     regulated = np.concatenate([point[:n_regulated], point[len(states) :]])
@@ -225,7 +222,7 @@ def signatures(steps: Steps) -> tuple[Vectors, Vectors]:
         seen = [quiet.state_change, noisy.state_change, noisy.state - quiet.state]
         seen.append(quiet.observation_change)
         dynamics.append(np.stack([summary(each) for each in seen], axis=1))
-        costs.append(summary(block.gradient(direction=direction, normals=normals)[1])[:, None])
+        costs.append(summary(noisy.gradient_change)[:, None])
     return np.concatenate(dynamics), np.concatenate(costs)
 
 
@@ -277,12 +274,13 @@ def _dynamics(steps: Steps) -> Dynamics:
     )
 
 
-def _touched(steps: Steps) -> Bool[np.ndarray, " states"]:
-    """Which states the loss depends on."""
+def _touched(steps: Steps) -> Bool[np.ndarray, " whole_point"]:
+    """Which states the loss depends on, and all commands."""
     offset = np.random.default_rng(3).normal(size=(1, steps.base.shape[1]))
     offset[:, steps.experiment.n_states :] = 0
-    gradients = steps.gradient(offset)[0]
-    return np.any(gradients[:, : steps.experiment.n_states], axis=0)
+    touched = np.asarray(np.any(steps.move(offset).gradient, axis=0))
+    touched[steps.experiment.n_states :] = True
+    return touched
 
 
 def _relevant(
@@ -310,22 +308,28 @@ def _affine(
         losses.append(moved.losses.sum(axis=1))
 
         def gradient(normals: Vectors, block: Steps = block) -> Vectors:
-            return block.gradient(normals=normals)[0][:, regulated]
+            return block.move(normals=normals).gradient[:, regulated]
 
         gradients.append(over_noise(gradient, steps.experiment.n_normals, varying))
     return np.concatenate(drifts), np.concatenate(gradients), np.concatenate(losses)
 
 
 def curvature(
-    steps: Steps, point: Indices, varying: Indices, weights: Vectors | None = None
+    steps: Steps,
+    point: Indices,
+    varying: Indices,
+    weights: Float[np.ndarray, " terms"] | None = None,
 ) -> Float[np.ndarray, "steps point point"]:
     """Second derivatives of the expected loss."""
-    directions = np.eye(steps.base.shape[1])[point]
+    touched = _touched(steps)[point]
+    directions = np.eye(steps.base.shape[1])[point[touched]]
 
     def changes(each: Steps, **options: Any) -> Vectors:
-        return each.gradient(weights=weights, **options)[1][:, point]
+        return each.move(weights=weights, **options).gradient_change[:, point]
 
-    def along(normals: Vectors) -> Float[np.ndarray, "steps point point"]:
+    def along(normals: Vectors) -> Float[np.ndarray, "steps touched point"]:
         return steps.along(directions, partial(changes, normals=normals))
 
-    return over_noise(along, steps.experiment.n_normals, varying)
+    hessian = np.zeros((len(steps.trial), len(point), len(point)))
+    hessian[:, touched] = over_noise(along, steps.experiment.n_normals, varying)
+    return hessian

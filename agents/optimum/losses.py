@@ -14,6 +14,7 @@ from agents.optimum.estimation import propagate
 from agents.optimum.experiment import Experiment, Vectors
 from agents.optimum.linear_quadratic import (
     LinearQuadratic,
+    Steps,
     all_steps,
     curvature,
     linear_quadratic,
@@ -195,20 +196,16 @@ def expected_losses(
         following = points[at[goes_on] + 1, :n_states]
         if not np.allclose(reached[goes_on], following, TOLERANCE, TOLERANCE * abs(points).max()):
             refuse("a part that is not affine where the optimum goes")
-        mean_losses.append(
-            over_noise(
-                lambda normals, block=block, offset=offset: (
-                    block.move(offset, normals=normals).losses
-                ),
-                problem.experiment.n_normals,
-                noisy,
-            )
-        )
+
+        def losses_of(normals: Any, block: Steps = block, offset: Any = offset) -> Any:
+            return block.move(offset, normals=normals).losses
+
+        mean_losses.append(over_noise(losses_of, problem.experiment.n_normals, noisy))
     losses = np.concatenate(mean_losses).reshape(n_trials, n_steps, -1).sum(axis=1)
     if covariances is not None:
         losses += problem.spread(_losses_of_covariances(problem, covariances))
     check_finite(losses)
-    return losses
+    return np.asarray(losses)
 
 
 def _losses_of_covariances(
@@ -217,7 +214,7 @@ def _losses_of_covariances(
     """What each term costs more than at the means, by group."""
     regulated = problem.point[problem.regulated]
     terms = []
-    for weights in np.eye(len(problem.experiment.terms))[:, None]:
+    for weights in np.eye(len(problem.experiment.terms)):
         hessians = curvature(problem.of_costs, regulated, problem.varying, weights)
         terms.append(
             sum(

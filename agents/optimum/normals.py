@@ -21,7 +21,8 @@ def count_normals(function: Callable[..., Any], *arguments: Any) -> int:
         total = 0
         for equation in jaxpr.eqns:
             if equation.params.get("name") == NORMAL:
-                total += equation.outvars[0].aval.size
+                like: Any = equation.outvars[0].aval
+                total += like.size
             elif _is_call(equation):
                 total += count(equation.params["jaxpr"].jaxpr)
         return total
@@ -53,7 +54,7 @@ def with_normals(
                 each.val if isinstance(each, Literal) else known[each] for each in equation.invars
             ]
             if equation.params.get("name") == NORMAL:
-                like = equation.outvars[0].aval
+                like: Any = equation.outvars[0].aval
                 drawn = normals[used : used + math.prod(like.shape)]
                 used += math.prod(like.shape)
                 results: Any = [drawn.reshape(like.shape).astype(like.dtype)]

@@ -126,11 +126,13 @@ class OptimalPolicy(eqx.Module):
         # Full precision, also on GPUs: their short products would be taken for what is sensed.
         times = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
         # Past the last step there are no gains, and the command is not a number.
-        at = {"mode": "fill", "fill_value": jnp.nan}
         kind = self.kind.at[step].get(mode="clip")
         expected = self.observed_at_base[step] + times(self.observing[kind], predicted)
         estimate = predicted + times(self.filter_gains[step], obs - expected)
-        command = -times(self.regulator_gains.at[step].get(**at), estimate) - self.offsets[step]
+        command = (
+            -times(self.regulator_gains.at[step].get(mode="fill", fill_value=jnp.nan), estimate)
+            - self.offsets[step]
+        )
         point = jnp.concatenate([estimate, command])
         predicted = times(self.transition[kind], point) + self.drift[step]
         return self.resting_command + command, (step + 1, predicted)
@@ -193,7 +195,7 @@ def design(params: ReachParams, start: Any = None, trial: Trial | None = None) -
     else:
         problem, starts = _for_any_trial(params, start)
     belief = starts.mean(axis=0, keepdims=True)
-    factor = np.linalg.qr((starts - belief) / np.sqrt(len(starts)), mode="r").T
+    factor = np.asarray(np.linalg.qr((starts - belief) / np.sqrt(len(starts)), mode="r")).T
     prior = np.concatenate([factor[None], start_noise(problem)], axis=2)
     fields = problem.experiment.fields[problem.point[: problem.n_states]]
     distrust = DISTRUST * np.eye(problem.n_states)[fields == "plant"]

@@ -68,7 +68,8 @@ def check_is_linear_quadratic(steps: Steps) -> None:
     """
     experiment, random = steps.experiment, np.random.default_rng(4)
     steps = steps.some(random.permutation(len(steps.trial))[:N_CHECKED])
-    if not np.array_equal(*(steps.move(seed=seed).state for seed in (0, 1))):
+    once, again = (steps.move(seed=seed).state for seed in (0, 1))
+    if not np.array_equal(once, again):
         refuse("noise that is not drawn by jax.random.normal")
     room = (
         np.minimum(
@@ -176,7 +177,7 @@ def _parts(
 
 
 def _push(load: Load, fixed: Any, now: Clock, effector: Effector, free: Any) -> Any:
-    return load.force(effector, eqx.combine(free, fixed), now)
+    return load.force_on(effector, eqx.combine(free, fixed), now)
 
 
 def _pass(channel: Channel, key: Any, now: Clock, state: Any, signal: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -38,8 +40,9 @@ class Mapping:
     def transposed_times(self, kind: Kinds, vectors: Matrices) -> Matrices:
         """The products of the transposed matrices, and other matrices."""
         product = transpose(self.rows[kind]) @ vectors[:, self.others]
-        np.add.at(product, (slice(None), self.sources), vectors[:, self.copies])
-        return product
+        where: Any = (slice(None), self.sources)
+        np.add.at(product, where, vectors[:, self.copies])
+        return np.asarray(product)
 
 
 def transpose(matrices: Float[np.ndarray, "*many _ _"]) -> Float[np.ndarray, "*many _ _"]:
@@ -51,7 +54,7 @@ def times(
     matrices: Float[np.ndarray, "*#many _ _"], vectors: Float[np.ndarray, "*#many _"]
 ) -> Float[np.ndarray, "*#many _"]:
     """The product of each matrix and its vector."""
-    return (matrices @ vectors[..., None])[..., 0]
+    return np.asarray((matrices @ vectors[..., None])[..., 0])
 
 
 def closure(

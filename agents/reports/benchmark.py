@@ -82,12 +82,12 @@ def median_seconds(functions: dict[str, Callable[[], Any]], repeats: int) -> dic
         repeats: turns.
     """
     for function in functions.values():
-        jax.block_until_ready(function())  # type: ignore[no-untyped-call]
+        jax.block_until_ready(function())
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             started = time.perf_counter()
-            jax.block_until_ready(function())  # type: ignore[no-untyped-call]
+            jax.block_until_ready(function())
             seconds[name].append(time.perf_counter() - started)
     return {name: statistics.median(turns) for name, turns in seconds.items()}
 

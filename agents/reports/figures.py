@@ -79,6 +79,25 @@ def draw_all(
     Returns:
         The names of the files.
     """
+    figures = _figures(history, trajectory, untrained, task, progress, key)
+    names = [f"{stem}.{format}" for stem in FIGURES if stem in figures]
+    for name in names:
+        save_figure(figures[Path(name).stem]()[0], folder / name)
+    with replacing(folder / ANIMATION) as temporary:
+        figure, _ = plot.animate_reaches(trajectory, temporary)
+    plt.close(figure)
+    return [*names, ANIMATION]
+
+
+def _figures(
+    history: History,
+    trajectory: Trajectory,
+    untrained: Trajectory | None,
+    task: Task,
+    progress: str,
+    key: PRNGKeyArray,
+) -> dict[str, Callable[[], Any]]:
+    """What draws each figure for which there is something to draw, by the stem of its file."""
     key_trials, key_units = jax.random.split(key)
     trials = jax.vmap(task.sample)(jax.random.split(key_trials, N_DISTRIBUTION_TRIALS))
     figures: dict[str, Callable[[], Any]] = {
@@ -107,13 +126,7 @@ def draw_all(
                 over(progress, plot.training_and_validation, history),
             ),
         }
-    names = [f"{stem}.{format}" for stem in FIGURES if stem in figures]
-    for name in names:
-        save_figure(figures[Path(name).stem]()[0], folder / name)
-    with replacing(folder / ANIMATION) as temporary:
-        figure, _ = plot.animate_reaches(trajectory, temporary)
-    plt.close(figure)
-    return [*names, ANIMATION]
+    return figures
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 130) -> None:

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import torch
 from jaxtyping import Float
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from tqdm import tqdm
@@ -79,17 +80,8 @@ def train_sb3(
     params = params.replace(time_in_observation=True)
     report = reporter(write)
     logs = folder / "tensorboard" if tensorboard else None
-    if resume:
-        learner = load_last_or_best(folder, recipe, params, seed, report, logs)
-        history = until(learner.num_timesteps, History.load(folder / HISTORY))
-        learner.set_random_seed((seed + learner.num_timesteps) % 2**32)
-    else:
-        learner, history = make_learner(recipe, params, seed, logs), History()
-        if recipe.steps_made != recipe.total_steps:
-            report(
-                f"{recipe.steps_made:,} steps will be made instead of {recipe.total_steps:,}: "
-                f"{recipe.name} makes {recipe.steps_at_once:,} at once."
-            )
+    begin = resumed if resume else begun
+    learner, history = begin(recipe, params, folder, seed, report, logs)
     if not tensorboard:
         # The logger that Stable-Baselines3 would make leaves an empty folder among temporary files.
         learner.set_logger(Logger(folder=None, output_formats=[]))
@@ -105,6 +97,37 @@ def train_sb3(
         message = f"after {learner.num_timesteps:,} steps; what was learned is kept"
         raise Interrupted(message, request.signal, actor_policy(learner), history)
     return history
+
+
+def begun(
+    recipe: Recipe,
+    params: ReachParams,
+    folder: Path,
+    seed: int,
+    report: Callable[[str], None],
+    tensorboard: Path | None,
+) -> tuple[BaseAlgorithm, History]:
+    """Return an untrained learner, and an empty history."""
+    if recipe.steps_made != recipe.total_steps:
+        report(
+            f"{recipe.steps_made:,} steps will be made instead of {recipe.total_steps:,}: "
+            f"{recipe.name} makes {recipe.steps_at_once:,} at once."
+        )
+    return make_learner(recipe, params, seed, tensorboard), History()
+
+
+def resumed(
+    recipe: Recipe,
+    params: ReachParams,
+    folder: Path,
+    seed: int,
+    report: Callable[[str], None],
+    tensorboard: Path | None,
+) -> tuple[BaseAlgorithm, History]:
+    """Return the last learner of a folder, or the best, and the history until then."""
+    learner = load_last_or_best(folder, recipe, params, seed, report, tensorboard)
+    learner.set_random_seed((seed + learner.num_timesteps) % 2**32)
+    return learner, until(learner.num_timesteps, History.load(folder / HISTORY))
 
 
 class Evaluation(BaseCallback):

@@ -1,16 +1,30 @@
 """The exact optimum against the known numbers and against brute force."""
 
 import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from strangers.pendulum import Pendulum
+from strangers.wall import Wall
 
 from agents import OptimalPolicy, evaluate, expected_loss, optimal_loss
-from agents.lqr import filter_gains, linear_quadratic, regulator_gains
-from fbx_env import LossTerm, PointMass, SimpleReaches, Trial, make, rollout
-from fbx_env.losses import reach_loss
+from fbx_env import (
+    Channel,
+    ConstantForce,
+    CurlField,
+    ElasticField,
+    ForcePulse,
+    LossTerm,
+    SimpleReaches,
+    Trial,
+    VelocityField,
+    make,
+    rollout,
+)
+from fbx_env.parts.losses.reach import reach_loss
 
 NOISY = {
     "motor noise": {"motor_noise": 0.1},
@@ -26,23 +40,6 @@ NOISY = {
         "max_steps_in_episode": 60,
     },
 }
-
-
-class Jerk(LossTerm):
-    """A term the optimum is not known for."""
-
-    name = "jerk"
-
-    def cost(self, transition):
-        return jnp.sum(jnp.square(transition.force - transition.previous_force))
-
-
-class HeavyMass(PointMass):
-    """A plant that could be anything."""
-
-
-class CentreOut(SimpleReaches):
-    """A task that could be anything."""
 
 
 def draw(params, key, n_trials, start=None):
@@ -67,9 +64,9 @@ def test_known_terms_and_force():
     assert optimum.losses["position"] == pytest.approx(4.18e-5, rel=1e-3)
     assert optimum.losses["command"] == pytest.approx(9.57e-5, rel=1e-3)
     assert optimum.losses["final_velocity"] == pytest.approx(0, abs=1e-12)
-    assert optimum.peak_force == pytest.approx(1.05, abs=0.005)
+    assert optimum.peak_command == pytest.approx(1.05, abs=0.005)
     diagonal = optimal_loss(params, Trial((-1, -1), (1, 1)))
-    assert np.sqrt(2) * diagonal.peak_force == pytest.approx(5.9, abs=0.05)
+    assert np.sqrt(2) * diagonal.peak_command == pytest.approx(5.9, abs=0.05)
 
 
 def test_the_optimum_scales_with_the_squared_distance():
@@ -120,7 +117,7 @@ def test_agrees_with_a_quadratic_programme_over_all_commands(seed):
     best = np.sum((rows @ solution + offset) ** 2)
     optimum = optimal_loss(params, Trial((0, 0), distance))
     assert optimum.total == pytest.approx(best, rel=2e-6)
-    assert optimum.peak_force == pytest.approx(np.abs(solution).max(), rel=1e-5)
+    assert optimum.peak_command == pytest.approx(np.abs(solution).max(), rel=1e-5)
 
 
 @pytest.mark.parametrize("sensory_delay", [0, 3])
@@ -134,7 +131,7 @@ def test_the_policy_reaches_the_optimum(motor_delay, sensory_delay, key):
         assert metrics["losses"][term] == pytest.approx(loss, rel=1e-4, abs=1e-9)
     assert metrics["losses"]["hidden"] == 0
     assert metrics["ratio_to_optimum"] == pytest.approx(1, abs=1e-4)
-    assert np.abs(trajectory.command).max() == pytest.approx(optimum.peak_force, rel=1e-4)
+    assert np.abs(trajectory.command).max() == pytest.approx(optimum.peak_command, rel=1e-4)
 
 
 def test_time_in_the_observation_changes_nothing(key):
@@ -186,60 +183,6 @@ def test_a_start_that_is_only_sensed_costs_what_the_closed_form_says(key):
     assert expected[-1] > 1.1 * optimal_loss(params, trials).total
 
 
-@pytest.mark.parametrize("name", NOISY)
-def test_with_noise_the_closed_form_is_the_textbooks(name):
-    """Bertsekas, section 5.2: the cost of control, and that of estimation, from both recursions."""
-    _, params = make(**NOISY[name])
-    trial = Trial((0.1, 0.2), (0.4, -0.3))
-    problem = linear_quadratic(params)
-    a, b, h = problem.transition, problem.command_input, problem.sensing
-    motor = problem.motor_std**2 * np.outer(problem.noise_input, problem.noise_input)
-    sensory = problem.sensory_std**2 * np.eye(2)
-    gains, corrections = regulator_gains(problem), filter_gains(problem, 0.0)
-    covariances, covariance = [], np.zeros_like(a)
-    for correction in corrections:
-        # The covariance after sensing in its plain form.
-        covariances.append(covariance - correction @ h @ covariance)
-        covariance = a @ covariances[-1] @ a.T + motor
-    value, constant = np.zeros_like(a), 0.0
-    value[1, 1] = problem.final_velocity_weight
-    for gain, weight, uncertainty in zip(
-        *(gains[::-1], problem.position_weights[::-1], covariances[::-1]), strict=True
-    ):
-        value[0, 0] += weight
-        curvature = problem.command_weight + b @ value @ b
-        constant += np.trace(value @ motor) + curvature * gain @ uncertainty @ gain
-        value = a.T @ value @ a - curvature * np.outer(gain, gain)
-    errors = np.asarray(trial.start, np.float64) - np.asarray(trial.goal, np.float64)
-    states = np.outer(problem.start, errors)
-    best = np.trace(states.T @ value @ states) + 2 * constant
-    assert optimal_loss(params, trial).total == pytest.approx(best, rel=1e-6)
-    assert problem.motor_std or np.any(sensory)
-
-
-def test_the_filter_is_the_conditional_mean_of_the_state():
-    """Estimates equal those of one regression on everything that was sensed."""
-    _, params = make(motor_noise=0.3, sensory_noise=0.05, sensory_delay=2, max_steps_in_episode=8)
-    problem = linear_quadratic(params)
-    size, n_steps = problem.size, problem.n_steps
-    # Every random number: the start, then a motor and two sensory ones a step.
-    n_random = 1 + 3 * n_steps
-    state = np.zeros((size, n_random))
-    state[:, 0] = np.sqrt(0.25) * problem.start
-    estimate, sensed = np.zeros((size, n_random)), []
-    for step, gain in enumerate(filter_gains(problem, 0.25)):
-        measured = problem.sensing @ state
-        measured[:, 2 + 3 * step : 4 + 3 * step] += problem.sensory_std * np.eye(2)
-        sensed.append(measured)
-        estimate = estimate + gain @ (measured - problem.sensing @ estimate)
-        everything = np.concatenate(sensed)
-        regression = np.linalg.lstsq(everything.T, state.T, rcond=None)[0].T
-        np.testing.assert_allclose(estimate, regression @ everything, atol=1e-10)
-        state = problem.transition @ state
-        state[:, 1 + 3 * step] += problem.motor_std * problem.noise_input
-        estimate = problem.transition @ estimate
-
-
 def test_noise_makes_reaching_more_costly_and_vanishing_noise_costs_nothing():
     _, quiet = make()
     trials = quiet.task.validation_trials()
@@ -252,36 +195,6 @@ def test_noise_makes_reaching_more_costly_and_vanishing_noise_costs_nothing():
     assert totals[0] < totals[1] < totals[2]
     _, params = make(motor_noise=jnp.array(0.0), signal_noise=jnp.array(0.0))
     assert optimal_loss(params, trials).total == best
-
-
-@pytest.mark.parametrize(
-    ("overrides", "reason"),
-    [
-        ({"signal_noise": 0.1}, "here there is signal-dependent noise"),
-        ({"signal_noise": jnp.array(0.1)}, "here there is signal-dependent noise"),
-        ({"max_force": 1.0}, "these trials want 1.05 N, max_force is 1 N"),
-        (
-            {"max_force": 1.1, "motor_noise": 0.5},
-            "these trials want 3.57 N (mean and 6 standard deviations), max_force is 1.1 N",
-        ),
-        ({"plant": HeavyMass()}, "here there is the plant HeavyMass"),
-        ({"task": CentreOut()}, "here there is the task CentreOut"),
-        ({"loss": reach_loss() + Jerk()}, "here there is the loss term jerk"),
-        ({"mass": jnp.ones(2)}, "mass must have shape () in one experiment"),
-        ({"sensory_noise": jnp.ones(2)}, "noise_std must have shape () in one experiment"),
-        ({"loss_weights": {"command": 0.0}}, "a loss without command cost"),
-        ({"loss": reach_loss().without("command")}, "a loss without command cost"),
-    ],
-)
-def test_where_it_is_not_exact_it_says_so(overrides, reason):
-    _, params = make(**overrides)
-    trials = SimpleReaches().validation_trials()
-    for ask in (optimal_loss, expected_loss):
-        with pytest.raises(ValueError, match=re.escape(reason)):
-            ask(params, trials)
-    if "max_force" not in overrides:
-        with pytest.raises(ValueError, match=re.escape(reason)):
-            OptimalPolicy(params)
 
 
 @pytest.mark.parametrize("overrides", [{"damping": 1e30}, {"damping": 1e30, "motor_noise": 0.1}])
@@ -356,3 +269,107 @@ def test_no_commands_beat_it(key):
     reached = float(loss(newton.reshape(20, 2)))
     assert reached == pytest.approx(best, rel=1e-3)
     assert reached >= best * (1 - 1e-5)
+
+
+LQ_CASES = {
+    0: {},
+    1: {"motor_delay": 1},
+    2: {"loads": (CurlField(0.5),)},
+    3: {"loads": (CurlField(1.0),)},
+    4: {"loads": (CurlField(-1.0),)},
+    5: {"loads": (VelocityField(((-0.5, 0.0), (0.0, -0.5))),)},
+    6: {"loads": (VelocityField(((-1.0, 0.0), (0.0, -1.0))),)},
+    7: {"loads": (ElasticField(0.5),)},
+    8: {"loads": (ElasticField(1.0),)},
+    9: {"loads": (ConstantForce((0.2, -0.1)),)},
+    10: {"loads": (ForcePulse((2.0, 0.0), 1.5, 0.5),)},
+    11: {"loads": (ForcePulse((0.0, 2.0), 1.5, 0.5, True),)},
+    12: {"loads": (CurlField(0.5),), "motor_delay": 1},
+    13: {"loads": (CurlField(1.0),), "motor_delay": 1},
+    14: {"loads": (CurlField(-1.0),), "motor_delay": 1},
+}
+
+
+@pytest.mark.parametrize("case", LQ_CASES)
+def test_every_linear_field_to_seven_digits_for_who_knows_it_and_who_does_not(case):
+    """Against least squares over all commands, solved elsewhere."""
+    with np.load(Path(__file__).parent / "data" / "lq_point_mass.npz") as file:
+        best, naive = file["loss_terms"][case].mean(0), file["naive_loss_terms"][case].mean(0)
+    _, params = make(**LQ_CASES[case])
+    trials = params.task.validation_trials()
+    optimum = optimal_loss(params, trials)
+    assert optimum.kind == "exact optimum"
+    assert optimum.total == pytest.approx(best[3], rel=1e-7)
+    unaware = optimal_loss(params, trials, naive=True)
+    assert unaware.total == pytest.approx(naive[3], rel=1e-7)
+
+
+class Halving(Channel):
+    """A motor channel that lets half of the command through."""
+
+    def init(self, signal):
+        return ()
+
+    def step(self, key, state, signal, clock):
+        return 0.5 * signal, state
+
+
+class Offset(Channel):
+    """A sensory channel that adds 0.3 to everything."""
+
+    def init(self, signal):
+        return ()
+
+    def step(self, key, state, signal, clock):
+        return signal + 0.3, state
+
+
+def test_channels_of_ones_own_count(key):
+    _, params = make(motor=Halving())
+    halved = optimal_loss(params, params.task.validation_trials())
+    # Half of each command is lost: as if commands cost four times as much.
+    _, costly = make(loss_weights={"command": 4e-5})
+    best = optimal_loss(costly, costly.task.validation_trials())
+    assert halved.total == pytest.approx(best.total, rel=1e-9)
+    env, params = make(sensory=Offset())
+    trials = params.task.validation_trials()
+    metrics, _ = evaluate(OptimalPolicy(params), env, params, trials, key=key)
+    assert metrics["ratio_to_optimum"] == pytest.approx(1, abs=1e-4)
+
+
+class Quartic(LossTerm):
+    """A term that is not quadratic."""
+
+    name = "quartic"
+
+    def cost(self, transition):
+        return jnp.sum(transition.after.pos**4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        ({"plant": Pendulum()}, "Pendulum"),
+        ({"loss": reach_loss() + Quartic()}, "quartic"),
+        ({"loads": (Wall(),)}, "wall|Wall"),
+        ({"max_force": 1.0}, "1.05"),
+        ({"loss_weights": {"command": 0.0}}, "command"),
+        ({"loss": reach_loss().without("command")}, "command"),
+    ],
+)
+def test_a_refusal_names_the_part(overrides, reason):
+    _, params = make(**overrides)
+    with pytest.raises(ValueError, match=reason):
+        optimal_loss(params, SimpleReaches().validation_trials())
+
+
+def test_the_policy_answers_what_it_senses(key):
+    """Made for the defaults, and run where the mass is another or the motor noisy."""
+    env, params = make()
+    policy, trials = OptimalPolicy(params), params.task.validation_trials()
+    for changed, most in ((make(mass=1.05)[1], 1.6e-4), (make(motor_noise=0.1)[1], 3e-4)):
+        losses = [
+            -float(rollout(env, changed, policy, trials, each).reward.sum(-1).mean())
+            for each in jax.random.split(key, 8)
+        ]
+        assert np.mean(losses) < most

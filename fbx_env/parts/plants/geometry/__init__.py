@@ -1,0 +1,1 @@
+"""Geometries: how long muscles are, from where the joints are."""

@@ -1,0 +1,1 @@
+"""Muscles: the force of their fibres, and the dynamics of their activation."""
