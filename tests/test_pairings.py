@@ -98,9 +98,7 @@ def test_the_pairing_takes_all_keywords_of_make(key):
 
 @pytest.mark.parametrize("id", IDS)
 def test_every_id_is_paired(id, key):
-    context = pairing(
-        id, n_replicates=2, hidden_type="rnn", hidden_size=4, max_steps_in_episode=20, key=key
-    )
+    context = pairing(id, n_replicates=2, hidden_type="rnn", hidden_size=4, key=key)
     task = context.task
     assert context.model.readout.weight.shape[0] == 2
     trajectory, losses = task.eval_with_loss(tree_take(context.model, 1), key=key)

@@ -19,7 +19,7 @@ from fbx_env.parts.draws.drawing import with_drawn
 from fbx_env.parts.plants.plant import control_bounds
 
 # It moved with jax 0.8.
-enable_x64: Any = vars(jax).get("enable_x64") or vars(jax.experimental)["enable_x64"]
+enable_x64: Any = vars(jax).get("enable_x64", vars(jax.experimental).get("enable_x64"))
 
 CHUNK = 1024
 """How many points are evaluated at once, so that one compilation serves any number of them."""

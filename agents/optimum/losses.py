@@ -60,6 +60,7 @@ class OptimalLoss(NamedTuple):
     kind: str
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def optimal_loss(
     params: ReachParams,
     trials: Trial,

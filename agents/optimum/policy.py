@@ -146,6 +146,7 @@ class OptimalPolicy(eqx.Module):
         return jnp.zeros(0)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def expected_loss(
     params: ReachParams,
     trials: Trial,
@@ -185,6 +186,7 @@ def expected_loss(
     return summary_of(problem, losses, means, EXPECTED_OF_POLICY)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def design(params: ReachParams, start: Any = None, trial: Trial | None = None) -> Controller:
     """Compute regulator, filter and belief; arguments and errors as of ``OptimalPolicy``."""
     if checks.instance("params", params, ReachParams).draws:

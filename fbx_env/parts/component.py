@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Real
 
 from fbx_env import checks
+from fbx_env.parts import serialization
 
 Part = TypeVar("Part", bound="Component")
 
@@ -198,6 +199,7 @@ class Component:
             return component
 
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+        serialization.register(cls, leaf_names)
         same_name = Component.registry.setdefault(cls.__name__, {})
         same_name[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
