@@ -87,7 +87,7 @@ def test_quarter_turns_and_reflections_change_nothing(
     plain = reach(start, goal, values, damping=damping, max_force=3.0)
     turned = reach(start @ turn.T, goal @ turn.T, values @ turn.T, damping=damping, max_force=3.0)
     np.testing.assert_array_equal(plain.pos @ turn.T, turned.pos)
-    np.testing.assert_array_equal(plain.force @ turn.T, turned.force)
+    np.testing.assert_array_equal(plain.control @ turn.T, turned.control)
     for name, cost in plain.losses.items():
         np.testing.assert_array_equal(cost, turned.losses[name])
 
@@ -123,8 +123,8 @@ def test_only_force_over_mass_matters(start, goal, values, mass, factor):
 def test_delays_are_shifts(delay, data):
     start, goal, values = data.draw(points), data.draw(points), data.draw(commands)
     moved = reach(start, goal, values, motor_delay=delay, sensory_delay=delay)
-    np.testing.assert_array_equal(moved.force[delay:], values[:-delay])
-    np.testing.assert_array_equal(moved.force[:delay], 0)
+    np.testing.assert_array_equal(moved.control[delay:], values[:-delay])
+    np.testing.assert_array_equal(moved.control[:delay], 0)
     np.testing.assert_array_equal(moved.obs[delay:, 4:6], moved.pos[: N_STEPS - delay])
     np.testing.assert_array_equal(moved.obs[delay:, 6:], moved.vel[: N_STEPS - delay])
     np.testing.assert_array_equal(moved.obs[:delay, 4:6], np.tile(start, (delay, 1)))
@@ -135,7 +135,7 @@ def test_delays_are_shifts(delay, data):
 @given(points, points, vectors(40, N_STEPS), floats(0.5, 20))
 def test_force_is_the_command_within_its_limit(start, goal, values, limit):
     moved = reach(start, goal, values, max_force=limit)
-    np.testing.assert_array_equal(moved.force, np.clip(values, -limit, limit))
+    np.testing.assert_array_equal(moved.control, np.clip(values, -limit, limit))
     np.testing.assert_allclose(
         moved.losses["command"], 1e-5 * np.sum(values**2, axis=-1), rtol=1e-5, atol=1e-12
     )

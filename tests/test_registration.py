@@ -1,14 +1,19 @@
 """The id, and what ``make`` takes."""
 
 import importlib
+import pickle
 import subprocess
 import sys
 
+import gymnasium
 import gymnax
+import jax
+import numpy as np
 import pytest
 
 import fbx_env
-from fbx_env import PointMass, ReachParams, make
+from fbx_env import LegacyReachEnv, PointMass, ReachParams, make
+from fbx_env.registration import IDS
 
 
 def test_every_keyword_reaches_its_number():
@@ -36,7 +41,7 @@ def test_every_keyword_reaches_its_number():
     assert float(params.sensory.noise_std) == pytest.approx(0.1)
     assert float(params.motor.noise_std) == pytest.approx(0.2)
     assert float(params.motor.signal_noise) == pytest.approx(0.3)
-    assert params.motor.max_force == 4
+    assert params.plant.max_force == 4
     assert params.loss["position"].exponent == 3
     assert params.loss.weights == {"position": 1.0, "final_velocity": 1.0, "command": 1e-3}
     assert float(params.dt) == pytest.approx(0.01)
@@ -50,23 +55,41 @@ def test_numbers_apply_to_the_part_that_is_given():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(ValueError, match="unknown environment id 'Reach-v1'; there is 'PointMass"):
+    with pytest.raises(ValueError, match="no environment 'Reach-v1'; .*PointMassReach-v0"):
         make("Reach-v1")
-    with pytest.raises(TypeError, match="unknown keyword 'mas'; allowed are max_steps_in_ep.*mass"):
+    # The wording of Python's own error, by which TorchRL probes.
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'mas'; allowed .*mass"):
         make(mas=1.0)
     with pytest.raises(ValueError, match="no loss term 'hidden'; there are position"):
         make(loss_weights={"hidden": 1.0})
     with pytest.raises(TypeError, match="loss_weights must be a Mapping, got 3"):
         make(loss_weights=3)
-    with pytest.raises(TypeError, match="motor delay must be a whole number, got 0.5"):
+    with pytest.raises(TypeError, match="motor_delay must be a whole number, got 0.5"):
         make(motor_delay=0.5)
 
 
 def test_registration_survives_a_reload():
     importlib.reload(fbx_env)
-    assert gymnax.registered_envs.count("PointMassReach-v0") == 1
+    for id in IDS:
+        assert gymnax.registered_envs.count(id) == 1
     _, params = gymnax.make("PointMassReach-v0")
     assert isinstance(params, ReachParams)
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_an_id_is_the_same_environment_everywhere(id, key):
+    """Its params are used where none are given, and equal instances share one compilation."""
+    env, params = make(id)
+    its_env, its_params = gymnax.make(id)
+    assert env == its_env
+    assert hash(env) == hash(its_env)
+    assert jax.tree.structure(params) == jax.tree.structure(its_params)
+    np.testing.assert_array_equal(env.reset(key)[0], its_env.reset(key, params)[0])
+    assert LegacyReachEnv(id) == pickle.loads(pickle.dumps(LegacyReachEnv(id)))
+    assert gymnasium.spec(id).max_episode_steps is None
+    single = gymnasium.make(f"fbx_env:{id}")
+    assert single.unwrapped.params.max_steps_in_episode == params.max_steps_in_episode
+    assert single.observation_space.shape == env.observation_space(params).shape
 
 
 def test_import_brings_nothing_from_above():

@@ -68,13 +68,13 @@ class MusclePlant(Plant, abc.ABC):
         length, velocity = self.fibres(state)
         optimal_length = jnp.broadcast_to(self.geometry.optimal_length, length.shape)
         fraction = self.muscle.tension(state.activation, length, velocity, optimal_length)
-        max_force: Array = jnp.asarray(self.geometry.max_force)
-        return max_force * fraction
+        return jnp.asarray(self.geometry.max_force) * fraction
 
     def pull(self, state: Any) -> Float[Array, "2"]:
         """What the muscles do to the body: torques [N m] of the joints, or a force [N]."""
         _, torque_of = jax.vjp(self.geometry.length, self.coordinates(state)[0])
-        return -torque_of(self.tension(state))[0]
+        torques: Array = torque_of(self.tension(state))[0]
+        return -torques
 
     def activation_at(self, activation: SignalScalar | None) -> Float[Array, "*trials muscles"]:
         """Return given activations, one or one for each muscle, or the lowest; or raise."""
