@@ -104,7 +104,9 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
     @property
     def default_params(self) -> ReachParams:
         """The params that are used where none are given."""
-        return self._make_params()
+        # Also where a caller is being compiled, as ``reset`` without params.
+        with jax.ensure_compile_time_eval():
+            return self._make_params()
 
     def reset_env(self, key: PRNGKeyArray, params: ReachParams) -> tuple[Observation, ReachState]:
         """Start a trial drawn from the task."""

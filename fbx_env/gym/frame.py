@@ -216,7 +216,8 @@ class _Canvas:
         """A bar for each number of the command in the header, from 0 or its lowest value on."""
         width = (self.side - left - self.text_height // 2) / len(self.low)
         top, height = self.text_height // 4, self.header - self.text_height // 2
-        numbers = zip(self.low, self.high, self.scene.control, strict=True)
+        columns = (self.low, self.high, self.scene.control)
+        numbers = zip(*(column.tolist() for column in columns), strict=True)
         for index, (low, high, value) in enumerate(numbers):
             zero = min(max(0.0, low), high)
             ends = [_share(low, high, end) for end in (zero, value)]
