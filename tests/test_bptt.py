@@ -379,8 +379,9 @@ def test_only_the_last_programs_are_kept(experiment, policy, key):
 
 
 def test_what_cannot_be_compared_is_compiled_all_the_same():
-    scaled = compile_for(lambda scale, x: scale * x, np.full(2, 3.0), jnp.ones(2))
-    np.testing.assert_array_equal(scaled(None, jnp.ones(2)), [3, 3])
+    unhashable = {1, 2, 3}
+    scaled = compile_for(lambda items, x: len(items) * x, unhashable, jnp.ones(2))
+    np.testing.assert_array_equal(scaled(unhashable, jnp.ones(2)), [3, 3])
 
 
 class ReadoutCost(PolicyCost):
