@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium.error import ResetNeeded
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
 from fbx_env.gym.batch import Layout, Rows
 from fbx_env.gym.frame import PALE, SIDE, Frame, Scene, import_pygame
@@ -65,7 +65,7 @@ class Recorder:
         ]
 
 
-def grid(frames: Sequence[Frame]) -> Frame:
+def grid(frames: Sequence[Frame]) -> UInt8[np.ndarray, "whole_height whole_width 3"]:
     """Put frames of the same size side by side into one that is about square."""
     height, width, _ = frames[0].shape
     n_columns = math.ceil(math.sqrt(len(frames)))
