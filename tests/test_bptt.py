@@ -384,6 +384,22 @@ def test_what_cannot_be_compared_is_compiled_all_the_same():
     np.testing.assert_array_equal(scaled(unhashable, jnp.ones(2)), [3, 3])
 
 
+@pytest.mark.parametrize("setting", ["strict promotion", "no compilation"])
+def test_settings_of_jax_that_find_careless_code_change_nothing(setting, key):
+    env, params = make(max_steps_in_episode=2, motor_noise=0.1)
+    config = BPTTConfig(n_batches=2, batch_size=2)
+    arguments = (GRUPolicy(8, 2, 3, key=key), env, params, config)
+    _, expected = train(*arguments, key=key, write=None)
+    settings = {
+        "strict promotion": jax.numpy_dtype_promotion("strict"),
+        "no compilation": jax.disable_jit(),
+    }
+    with settings[setting]:
+        _, history = train(*arguments, key=key, write=None)
+    for column in ("training_total", "validation_total", "learning_rate"):
+        np.testing.assert_allclose(history[column], expected[column], rtol=1e-4)
+
+
 class ReadoutCost(PolicyCost):
     """Squared weights of the readout."""
 

@@ -78,6 +78,8 @@ def compile_for(
         *arguments: pytrees.
         sharding: how it is run on several devices.
     """
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
+        return function
     leaves, structure = jax.tree.flatten(arguments)
     kinds = tuple(jax.typeof(leaf) if eqx.is_array(leaf) else (type(leaf), leaf) for leaf in leaves)
     try:

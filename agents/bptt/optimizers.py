@@ -50,7 +50,9 @@ def take_step(
     if "grad_fn" in known:  # Line searches refuse it where it is not asked for.
         extras["grad_fn"] = lambda parameters, _: jax.grad(loss)(parameters)
     update: Any = optimizer.update
-    steps, opt_state = update(gradient, opt_state, parameters, **extras)
+    # Optimisers mix whole numbers with others, also where that is otherwise forbidden.
+    with jax.numpy_dtype_promotion("standard"):
+        steps, opt_state = update(gradient, opt_state, parameters, **extras)
     return steps, opt_state
 
 
