@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -60,7 +58,7 @@ def track(params: ReachParams) -> ReachParams:
     path = SumOfSinusoids()
     amplitude = path.amplitude * jnp.min(high - low) / 2
     task = Track(path=path.replace(amplitude=amplitude), centre=(low + high) / 2)
-    n_steps = math.ceil(TRACK_TIME / float(params.dt))
+    n_steps = round(TRACK_TIME / float(params.dt))
     return params.replace(
         task=task,
         loss=PositionCost(exponent=0.0) + params.loss["command"],

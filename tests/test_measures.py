@@ -122,7 +122,8 @@ def test_who_never_stops_has_a_reaction_time_only(reach):
 @pytest.mark.parametrize("late", [0.15, -0.1, 0.0])
 def test_the_lag_of_who_follows_a_circle(late):
     trajectory, params = still(
-        "PointMassTrack-v0", task=Track(path=Circle(radius=0.2, period=2.0), eval_n_trials=3)
+        "PointMassTrack-v0",
+        task=Track(path=Circle(radius=0.2, period=2.0), ease=0.0, eval_n_trials=3),
     )
     angle = np.asarray(trajectory.trial.phase) + np.pi * (np.asarray(trajectory.time) - late)
     pos = 0.2 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)

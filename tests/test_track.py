@@ -94,8 +94,18 @@ def test_the_preview_is_the_target_of_later(key):
 
 def test_a_trial_given_by_hand_begins_at_its_start():
     trial = TrackTrial((0.5, 0.5), (0.5, 0.5), phase=(0.0,))
-    target = Track(path=Circle(radius=0.2, period=4.0)).target(trial, clock(20))
+    target = Track(path=Circle(radius=0.2, period=4.0), ease=0.0).target(trial, clock(20))
     np.testing.assert_allclose(target.pos, [0.3, 0.7], atol=1e-5)
+
+
+def test_the_target_speeds_up_evenly_from_rest():
+    trial = TrackTrial((0.0, 0.0), (0.0, 0.0), phase=(0.0,))
+    task = Track(path=Circle(radius=0.2, period=4.0), ease=0.4)
+    speeds = [jnp.linalg.norm(task.target(trial, clock(step)).vel) for step in (0, 2, 4, 8, 50)]
+    expected = 0.2 * 2 * np.pi / 4 * np.array([0, 0.25, 0.5, 1, 1])
+    np.testing.assert_allclose(speeds, expected, atol=1e-6)
+    check_part(task)
+    check_part(task.replace(ease=0.0))
 
 
 def test_as_an_environment_of_gymnax_where_following_is_success(key):

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from fbx_env import checks
 from fbx_env.parts.clock import Clock
-from fbx_env.parts.component import SignalScalar, Vector, number, whole
+from fbx_env.parts.component import Scalar, SignalScalar, Vector, number, whole
 from fbx_env.parts.plants.plant import Effector
 from fbx_env.parts.tasks.paths.path import TargetPath
 from fbx_env.parts.tasks.paths.sinusoids import SumOfSinusoids
@@ -54,15 +54,17 @@ class TrackTrial(Trial):
 class Track(Task):
     """Follow a target that moves along a path.
 
-    The effector starts at rest, on the target. The agent is shown the target's position and
-    velocity and, with a preview, where the target will be some time later. Success is to be on
-    target, and as fast, at the end.
+    Effector and target start together, at rest. First the target speeds up evenly to the pace of
+    its path, which the effector would else have to catch up with at any price. The agent is shown
+    the target's position and velocity and, with a preview, where it will be some time later.
+    Success is to be on target, and as fast, at the end.
 
     Attributes:
         path: of the target.
         centre: of the path [m], ``(2,)``.
         preview: how much later the places are that are shown beforehand [s], one time or several,
             greater than 0; ``None`` for no preview.
+        ease: how long the target speeds up [s], at least 0.
         eval_n_trials: validation trials, whose phases are spread evenly; one, if there are none.
 
     Raises:
@@ -92,6 +94,9 @@ class Track(Task):
         above=0,
         shape=None,
         optional=True,
+    )
+    ease: Scalar = number(
+        "how long the target speeds up", default=0.5, unit="s", at_least=0, keyword="path_ease"
     )
     eval_n_trials: int = whole("validation trials", default=8, at_least=1)
 
@@ -140,7 +145,13 @@ class Track(Task):
             )
 
         def way(time: Float[Array, ""]) -> Float[Array, "2"]:
-            return self.path.position(phase, time)
+            return self.path.position(phase, self._path_time(time))
 
         pos, vel = jax.jvp(way, (time,), (jnp.ones_like(time),))
         return trial.start + pos - way(jnp.zeros_like(time)), vel
+
+    def _path_time(self, time: Float[Array, ""]) -> Float[Array, ""]:
+        """How long the target would have needed at full pace [s]."""
+        # What is not chosen is kept finite, for gradients.
+        speeding_up = jnp.square(time) / (2 * jnp.maximum(self.ease, 1e-6))
+        return jnp.where(time < self.ease, speeding_up, time - self.ease / 2)
