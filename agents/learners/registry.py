@@ -85,9 +85,9 @@ def register(learner: Learner) -> Learner:
 
 
 def learners() -> dict[str, Learner]:
-    """Return all learners by their names."""
+    """Return all learners by their names, in alphabetical order."""
     _import_all()
-    return dict(_registered)
+    return dict(sorted(_registered.items()))
 
 
 @functools.cache
