@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from agents.optimum.experiment import Experiment, enable_x64, start_of_trial
+from agents.optimum.experiment import Experiment, enable_x64, known_key, start_of_trial
 from agents.optimum.losses import known_experiment
 from agents.optimum.refusals import check_finite
 from fbx_env import ReachEnv, ReachParams, Trial, checks
@@ -206,11 +206,11 @@ def _open_loop(
     params: ReachParams, trial: Trial, drawn: Any, commands: Float[Array, "steps controls"]
 ) -> Float[Array, " terms"]:
     """The losses of a trial with given commands, by term."""
-    env, key, own = ReachEnv(), jax.random.key(0), with_drawn(params, drawn)
+    env, key, own = ReachEnv(), known_key(), with_drawn(params, drawn)
 
     def step(state: Any, command: Float[Array, " controls"]) -> tuple[Any, Float[Array, " terms"]]:
         state, transition = env.transition(key, state, command, params)
         return state, jnp.stack(list(own.loss(transition).values()))
 
-    _, losses = jax.lax.scan(step, start_of_trial(params, key, trial, drawn), commands)
+    _, losses = jax.lax.scan(step, start_of_trial(params, trial, drawn), commands)
     return losses.sum(axis=0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import numpy as np
 
 from agents.optimum.experiment import Experiment
 from agents.optimum.linear_quadratic import all_steps, signatures, summary
 from fbx_env import ReachParams
-from fbx_env.parts.draws.drawing import draw
+from fbx_env.parts.draws.drawing import draw, draw_trial
 
 N_OTHERS = 8
 """How many trials of the task one is compared with."""
@@ -20,7 +22,8 @@ def is_shown(experiment: Experiment, params: ReachParams) -> bool:
     Those that are tried have one field, or one drawn number, of another trial of the task each.
     """
     keys = jax.random.split(jax.random.key(0), N_OTHERS)
-    others = jax.vmap(lambda key: (params.task.sample(key), draw(key, params)))(keys)
+    keys, trials = jax.vmap(partial(draw_trial, params=params))(keys)
+    others = trials, jax.vmap(partial(draw, params=params))(keys)
     leaves, structure = jax.tree.flatten(experiment.context)
     own = [np.repeat(leaf[:1], N_OTHERS, axis=0) for leaf in leaves]
     versions = [own]

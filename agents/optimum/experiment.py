@@ -70,17 +70,20 @@ class Experiment:
         self.n_trials, self.n_steps = len(trials.start), params.max_steps_in_episode
         self.trial_in_state, self.terms = trial_in_state, params.loss.names
         with enable_x64(True):
-            one = (jax.random.key(0), *jax.tree.map(lambda leaf: leaf[0], self.context))
-            self.n_start_normals = count_normals(start_of_trial, self.params, *one)
+            one = jax.tree.map(lambda leaf: leaf[0], self.context)
+            self.n_start_normals, at_start = count_normals(start_of_trial, self.params, *one)
             shapes = jax.eval_shape(start_of_trial, self.params, *one)
             self._like = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
             self.low, self.high = map(np.asarray, control_bounds(self.params.plant))
             leaves, fields = jax.tree.leaves(shapes), _variable(self.trial_in_state, shapes)
             self.fields = np.repeat([*fields.values()], [leaves[index].size for index in fields])
             self.n_states, self.n_controls = len(self.fields), len(self.low)
+            self.parts_with_others = _parts_with_others(shapes)
             arguments = (self.params, self._like, *one, np.int32(0))
             point = np.concatenate([np.zeros(self.n_states), self.resting_command])
-            self.n_normals = count_normals(partial(_step, self.trial_in_state), *arguments, point)
+            step = partial(_step, self.trial_in_state)
+            self.n_normals, in_steps = count_normals(step, *arguments, point)
+            self.draws_others = at_start or in_steps
 
     def with_context(self, context: Any) -> Experiment:
         """The same experiment with other trials and drawn numbers."""
@@ -97,7 +100,7 @@ class Experiment:
     def example(self, trial: int, time: int) -> tuple[ReachParams, ReachState]:
         """Params with what was drawn for a trial, and the environment's state at its start."""
         one, drawn = jax.tree.map(lambda leaf: jnp.asarray(leaf[trial]), self.context)
-        state = start_of_trial(self.params, jax.random.key(0), one, drawn)
+        state = start_of_trial(self.params, one, drawn)
         return with_drawn(self.params, drawn), state.replace(time=jnp.int32(time))
 
     def start(self, trial: Indices, normals: Vectors | None = None) -> Vectors:
@@ -115,7 +118,6 @@ class Experiment:
         direction: Vectors | None = None,
         normals: Vectors | None = None,
         weights: Float[np.ndarray, " terms"] | None = None,
-        seed: int = 0,
     ) -> Moved:
         """Take a step from each point.
 
@@ -126,12 +128,11 @@ class Experiment:
             direction: along which changes are given.
             normals: noise; without it, there is none.
             weights: of the terms in the loss whose gradient is given, by default 1.
-            seed: of random numbers that are not normal.
         """
         direction = np.zeros_like(point[:1]) if direction is None else direction
         normals = np.zeros((1, self.n_normals)) if normals is None else normals
         weights = np.ones(len(self.terms)) if weights is None else weights
-        fixed = (self.trial_in_state, self.params, self._like, np.int32(seed), weights)
+        fixed = (self.trial_in_state, self.params, self._like, weights)
         return Moved(*self._evaluate(_steps, fixed, trial, time, point, direction, normals))
 
     def _evaluate(
@@ -174,6 +175,16 @@ def _variable(free: bool, state: ReachState) -> dict[int, str]:
     }
 
 
+def _parts_with_others(state: ReachState) -> list[str]:
+    """The parts whose state has something that is not a float, which no derivative reaches."""
+    parts = {"plant": state.plant, "motor channel": state.motor, "senses": state.senses}
+    return [
+        name
+        for name, part in parts.items()
+        if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(part))
+    ]
+
+
 def _vector(free: bool, state: ReachState) -> Float[Array, " states"]:
     leaves = jax.tree.leaves(state)
     return jnp.concatenate([leaves[index].ravel() for index in _variable(free, state)])
@@ -189,17 +200,22 @@ def _filled(free: bool, state: ReachState, vector: Float[Array, " states"]) -> R
     return filled
 
 
-def start_of_trial(params: ReachParams, key: PRNGKeyArray, trial: Trial, drawn: Any) -> ReachState:
+def known_key() -> PRNGKeyArray:
+    """A key that is known also while JAX traces."""
+    with jax.ensure_compile_time_eval():
+        return jax.random.key(0)
+
+
+def start_of_trial(params: ReachParams, trial: Trial, drawn: Any) -> ReachState:
     """The environment's state at the start of a trial for which numbers are drawn already."""
     own = with_drawn(params, drawn).replace(draws=())
-    return ReachEnv().reset_trial(key, trial, own)[1].replace(drawn=drawn)
+    return ReachEnv().reset_trial(known_key(), trial, own)[1].replace(drawn=drawn)
 
 
 def _step(
     free: bool,
     params: ReachParams,
     like: ReachState,
-    key: PRNGKeyArray,
     trial: Trial,
     drawn: Any,
     time: Int[Array, ""],
@@ -209,7 +225,7 @@ def _step(
     n_states = point.size - like.control.size
     known = like.replace(trial=trial, drawn=drawn, time=time)
     state = _filled(free, known, point[:n_states])
-    env = ReachEnv()
+    env, key = ReachEnv(), known_key()
     observation = env.observe(key, state, None, params)
     after, transition = env.transition(key, state, point[n_states:], params)
     losses = with_drawn(params, drawn).loss(transition)
@@ -225,7 +241,7 @@ def _starts(
     normals: Float[Array, "items normals"],
 ) -> tuple[Float[Array, "items states"]]:
     def one(trial: Trial, drawn: Any, normals: Float[Array, " normals"]) -> Any:
-        state = with_normals(start_of_trial, normals, params, jax.random.key(0), trial, drawn)
+        state = with_normals(start_of_trial, normals, params, trial, drawn)
         return _vector(free, state)
 
     return (jax.vmap(one)(trials, drawn, normals),)
@@ -236,14 +252,13 @@ def _steps(
     free: bool,
     params: ReachParams,
     like: ReachState,
-    seed: Int[Array, ""],
     weights: Float[Array, " terms"],
     *items: Any,
 ) -> Any:
     """``Moved`` for each trial, drawn numbers, time, point, direction and normals."""
 
     def one(trial: Any, drawn: Any, time: Any, point: Any, direction: Any, normals: Any) -> Moved:
-        fixed = (params, like, jax.random.key(seed), trial, drawn, time)
+        fixed = (params, like, trial, drawn, time)
 
         def step(point: Float[Array, " point"]) -> Any:
             return with_normals(partial(_step, free), normals, *fixed, point)

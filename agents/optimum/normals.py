@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Jaxpr, Literal
 from jaxtyping import Array, Float
 
 NORMAL = "_normal"
 """The name that JAX's compiled programs give to ``jax.random.normal``."""
 
+OTHER = "random_bits"
+"""What all other random numbers are made of."""
 
-def count_normals(function: Callable[..., Any], *arguments: Any) -> int:
-    """How many numbers a function draws by ``jax.random.normal``, wherever it does."""
+MOST = 10**6
+"""More numbers than a function may draw."""
 
-    def count(jaxpr: Jaxpr) -> int:
-        total = 0
-        for equation in jaxpr.eqns:
-            if equation.params.get("name") == NORMAL:
-                like: Any = equation.outvars[0].aval
-                total += like.size
-            elif _is_call(equation):
-                total += count(equation.params["jaxpr"].jaxpr)
-        return total
 
-    return count(jax.make_jaxpr(function)(*arguments).jaxpr)
+def count_normals(function: Callable[..., Any], *arguments: Any) -> tuple[int, bool]:
+    """How many numbers a function draws by ``jax.random.normal``, and whether it draws others."""
+    run = _Run(jnp.zeros(MOST))
+    jax.eval_shape(lambda *arguments: run.call(function, *arguments), *arguments)
+    return run.used, run.draws_others
 
 
 def with_normals(
@@ -35,45 +33,67 @@ def with_normals(
 ) -> Any:
     """Call a function with given numbers in place of those it draws by ``jax.random.normal``.
 
-    The function's program is traced, and run operation by operation. Random numbers of other kinds
-    are drawn as ever.
-
     Args:
-        function: of arrays, to arrays, in any pytrees.
-        normals: in the order in which they are drawn, as many as ``count_normals`` says.
+        function: of arrays, to arrays, in any pytrees; its keys follow from known ones.
+        normals: in the order in which they are drawn, as many as ``count_normals`` says. What is
+            drawn twice by the same key counts once.
         *arguments: of the function.
     """
-    program, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
-    used = 0
+    return _Run(normals).call(function, *arguments)
 
-    def run(jaxpr: Jaxpr, constants: Any, inputs: Any) -> list[Any]:
-        nonlocal used
+
+class _Run:
+    """Runs a function's program operation by operation."""
+
+    def __init__(self, normals: Float[Array, " normals"]) -> None:
+        self.normals = normals
+        self.used, self.draws_others = 0, False
+        self.drawn: dict[Any, Any] = {}
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        program, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        results = self._program(program.jaxpr, program.consts, jax.tree.leaves(arguments))
+        return jax.tree.unflatten(jax.tree.structure(shapes), results)
+
+    def _program(self, jaxpr: Jaxpr, constants: Any, inputs: Any) -> list[Any]:
         known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs], strict=True))
+
+        def values(variables: Any) -> list[Any]:
+            return [each.val if isinstance(each, Literal) else known[each] for each in variables]
+
         for equation in jaxpr.eqns:
-            values = [
-                each.val if isinstance(each, Literal) else known[each] for each in equation.invars
-            ]
-            if equation.params.get("name") == NORMAL:
-                like: Any = equation.outvars[0].aval
-                drawn = normals[used : used + math.prod(like.shape)]
-                used += math.prod(like.shape)
-                results: Any = [drawn.reshape(like.shape).astype(like.dtype)]
-            elif _is_call(equation):
-                inner = equation.params["jaxpr"]
-                results = run(inner.jaxpr, inner.consts, values)
-            else:
-                bound = equation.primitive.get_bind_params(equation.params)
-                # Before jax 0.9 these were a pair.
-                functions, options = bound if isinstance(bound, tuple) else ((), bound)
-                results = equation.primitive.bind(*functions, *values, **options)
-                results = results if equation.primitive.multiple_results else [results]
+            results = self._equation(equation, values(equation.invars))
             known.update(zip(equation.outvars, results, strict=True))
-        return [each.val if isinstance(each, Literal) else known[each] for each in jaxpr.outvars]
+        return values(jaxpr.outvars)
 
-    results = run(program.jaxpr, program.consts, jax.tree.leaves(arguments))
-    return jax.tree.unflatten(jax.tree.structure(shapes), results)
+    def _equation(self, equation: Any, values: list[Any]) -> list[Any]:
+        if equation.params.get("name") == NORMAL:
+            return [self._draw(values[0], equation.outvars[0].aval)]
+        if equation.primitive.name in ("jit", "pjit"):
+            inner = equation.params["jaxpr"]
+            return self._program(inner.jaxpr, inner.consts, values)
+        self.draws_others |= OTHER in str(equation)
+        bound = equation.primitive.get_bind_params(equation.params)
+        # Older versions of JAX give functions, too.
+        functions, options = bound if isinstance(bound, tuple) else ((), bound)
+        if any(isinstance(value, jax.core.Tracer) for value in values):
+            results = equation.primitive.bind(*functions, *values, **options)
+        else:
+            # Keys stay known, and so it stays known which are the same.
+            with jax.ensure_compile_time_eval():
+                results = equation.primitive.bind(*functions, *values, **options)
+        return list(results) if equation.primitive.multiple_results else [results]
 
-
-def _is_call(equation: Any) -> bool:
-    """Whether an equation is the call of a compiled function."""
-    return equation.primitive.name in ("jit", "pjit")
+    def _draw(self, key: Any, like: Any) -> Any:
+        if isinstance(key, jax.core.Tracer):
+            name: Any = id(key)
+        else:
+            with jax.ensure_compile_time_eval():
+                is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+                data = np.asarray(jax.random.key_data(key) if is_typed else key)
+            name = (data.tobytes(), like.shape)
+        if name not in self.drawn:
+            numbers = self.normals[self.used : self.used + like.size]
+            self.drawn[name] = numbers.reshape(like.shape).astype(like.dtype)
+            self.used += like.size
+        return self.drawn[name]

@@ -30,7 +30,7 @@ DISTRUST = 1e-9
 """Standard deviation of noise on each state of the plant for which filters are made, beside what
 there is: without it, a filter of noise-free senses would never correct a prediction."""
 
-N_BELIEVED = 2**14
+N_BELIEVED = 2**12
 """From how many trials of the task the belief about a trial is computed."""
 
 N_COMPARED = 4
