@@ -49,10 +49,31 @@ from fbx_env.parts.losses.straightness import StraightnessCost as StraightnessCo
 from fbx_env.parts.losses.target_window import TargetWindowCost as TargetWindowCost
 from fbx_env.parts.losses.transition import Transition as Transition
 from fbx_env.parts.losses.velocity import VelocityCost as VelocityCost
+from fbx_env.parts.plants.geometry.geometry import MuscleGeometry as MuscleGeometry
+from fbx_env.parts.plants.geometry.quadratic_geometry import QuadraticGeometry as QuadraticGeometry
+from fbx_env.parts.plants.geometry.straight_geometry import StraightGeometry as StraightGeometry
+from fbx_env.parts.plants.integration import Integration as Integration
+from fbx_env.parts.plants.muscle_arm import MuscleArm as MuscleArm
+from fbx_env.parts.plants.muscle_plant import MusclePlant as MusclePlant
+from fbx_env.parts.plants.muscle_point_mass import MusclePointMass as MusclePointMass
+from fbx_env.parts.plants.muscles.activation import ActivationDynamics as ActivationDynamics
+from fbx_env.parts.plants.muscles.kistemaker import KistemakerMuscle as KistemakerMuscle
+from fbx_env.parts.plants.muscles.mujoco import MujocoMuscle as MujocoMuscle
+from fbx_env.parts.plants.muscles.muscle import Muscle as Muscle
+from fbx_env.parts.plants.muscles.relu import ReluMuscle as ReluMuscle
+from fbx_env.parts.plants.muscles.thelen import ThelenMuscle as ThelenMuscle
+from fbx_env.parts.plants.muscles.thelen_activation import ThelenActivation as ThelenActivation
+from fbx_env.parts.plants.muscles.todorov_li_activation import (
+    TodorovLiActivation as TodorovLiActivation,
+)
+from fbx_env.parts.plants.muscles.virtual import VirtualMuscle as VirtualMuscle
 from fbx_env.parts.plants.plant import Control as Control
 from fbx_env.parts.plants.plant import Effector as Effector
 from fbx_env.parts.plants.plant import Plant as Plant
 from fbx_env.parts.plants.point_mass import PointMass as PointMass
+from fbx_env.parts.plants.todorov_li_arm import TodorovLiArm as TodorovLiArm
+from fbx_env.parts.plants.two_link_arm import TwoLinkArm as TwoLinkArm
+from fbx_env.parts.plants.two_link_skeleton import TwoLinkSkeleton as TwoLinkSkeleton
 from fbx_env.parts.tasks.delayed_reaches import DelayedReaches as DelayedReaches
 from fbx_env.parts.tasks.delayed_reaches import DelayedReachTrial as DelayedReachTrial
 from fbx_env.parts.tasks.epoch_trial import EpochTrial as EpochTrial

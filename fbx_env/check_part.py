@@ -22,8 +22,10 @@ from fbx_env.parts.loads.load import Load
 from fbx_env.parts.losses.loss import LossTerm
 from fbx_env.parts.losses.transition import Transition
 from fbx_env.parts.plants.plant import MODALITIES, Control, Effector, Plant
+from fbx_env.parts.tasks.simple_reaches import SimpleReaches
 from fbx_env.parts.tasks.task import Task
 from fbx_env.parts.tasks.trial import Trial
+from fbx_env.reach import is_out_of_reach
 
 
 def check_part(part: Component, params: ReachParams | None = None) -> None:
@@ -33,8 +35,9 @@ def check_part(part: Component, params: ReachParams | None = None) -> None:
 
     Args:
         part: a plant, load, channel, task, loss term or draw.
-        params: an experiment around it; the original one if not given. A plant is started where the
-            task's validation trials start.
+        params: an experiment around it. A plant is started where the task's validation trials
+            start. If not given, the original one, or for a plant that does not reach its middle,
+            one with shorter reaches.
 
     Raises:
         TypeError: if it is none of these.
@@ -47,9 +50,27 @@ def check_part(part: Component, params: ReachParams | None = None) -> None:
     if role is None:
         names = ", ".join(kind.__name__ for kind in _CHECKS)
         raise TypeError(f"part must be a {names}, got {part!r}")
-    host = ReachParams() if params is None else checks.instance("params", params, ReachParams)
+    host = _host(part) if params is None else checks.instance("params", params, ReachParams)
     _check_numbers(part, host)
     _CHECKS[role](part, host)
+
+
+def _host(part: Component) -> ReachParams:
+    """The original experiment, or one with nearer trials for a plant that does not reach those."""
+    places = [(x, y) for distance in (0.3, 0.6, 1.0) for x, y in ((0, distance), (distance, 0))]
+    corners = 0.1 * jnp.array([[-1.0, -1.0], [1.0, 1.0]])
+    tasks = [SimpleReaches(workspace=jnp.array(place) + corners) for place in places]
+    hosts = [ReachParams(), *(ReachParams(task=task) for task in tasks)]
+    return next((host for host in hosts if _can_start(part, host)), hosts[0])
+
+
+def _can_start(part: Component, params: ReachParams) -> bool:
+    """Whether nothing is known to keep a part from the start of the validation trials."""
+    start = params.task.validation_trials().start[0]
+    try:
+        return not isinstance(part, Plant) or not is_out_of_reach(part, part.init(start), start)
+    except Exception:  # The check of the method that fails will say so.
+        return True
 
 
 def _check_numbers(part: Component, params: ReachParams) -> None:

@@ -20,6 +20,7 @@ from fbx_env.parts.component import Component
 from fbx_env.parts.draws.drawing import draw, draw_trial, with_drawn
 from fbx_env.parts.losses.loss import rounded
 from fbx_env.parts.losses.transition import Transition
+from fbx_env.parts.plants.clip import clip
 from fbx_env.parts.plants.plant import MODALITIES, Effector, Load, control_bounds
 from fbx_env.parts.tasks.trial import Trial
 from fbx_env.reach import check_trials
@@ -179,9 +180,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         clock = now.replace(step=now.step + 1)
         command = checks.numeric("action", action, state.control.shape)
         low, high = control_bounds(plant)
-        control, motor = params.motor.step(
-            key_motor, state.motor, jnp.clip(command, low, high), now
-        )
+        control, motor = params.motor.step(key_motor, state.motor, clip(command, low, high), now)
 
         load = external_force(params, trial, now)
         plant_after = plant.step(state.plant, control, load, dt)

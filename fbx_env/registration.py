@@ -12,14 +12,19 @@ import gymnasium
 import gymnax
 import numpy as np
 
-from fbx_env import checks
+from fbx_env import bodies, checks
 from fbx_env.env import ReachEnv
 from fbx_env.params import ReachParams
 from fbx_env.parts.numbers import Number, with_number
 from fbx_env.processes import refuse_fork
 from fbx_env.task_params import delayed_reach, hold, track
 
-BODIES: dict[str, Callable[[], ReachParams]] = {"PointMass": ReachParams}
+BODIES: dict[str, Callable[[], ReachParams]] = {
+    "PointMass": ReachParams,
+    "MusclePointMass": bodies.muscle_point_mass_reach,
+    "TwoLinkArm": bodies.two_link_arm_reach,
+    "MuscleArm": bodies.muscle_arm_reach,
+}
 """The bodies by the first part of an id, each with the params of its simple reaches."""
 
 TASKS: dict[str, Callable[[ReachParams], ReachParams]] = {

@@ -134,7 +134,16 @@ def test_two_processes_train_as_one_and_the_first_one_reports(tmp_path):
 
 def test_either_process_can_be_stopped_and_both_resume(tmp_path):
     """The signal reaches the second process; the first one keeps the state."""
-    settings = ["--n-batches", "400", "--batch-size", "2", "--n-steps", "10", "--log-step", "100"]
+    settings = [
+        "--n-batches",
+        "400",
+        "--batch-size",
+        "2",
+        "--max-steps-in-episode",
+        "10",
+        "--log-step",
+        "100",
+    ]
     folder = tmp_path / "stopped"
     both = start_both(*settings, "--out", str(folder))
     # Both have found each other and compiled when the first one counts updates.

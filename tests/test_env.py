@@ -1,5 +1,9 @@
 """The environment as gymnax and JAX see it."""
 
+import dataclasses
+import subprocess
+import sys
+
 import gymnax
 import jax
 import jax.numpy as jnp
@@ -7,6 +11,7 @@ import numpy as np
 import pytest
 from gymnax.experimental import RolloutWrapper
 from gymnax.wrappers import LogWrapper
+from ids import EACH_PART
 
 from fbx_env import ReachEnv, ReachParams, Trial, make
 
@@ -226,3 +231,73 @@ def test_alone_and_in_a_batch_every_bit_is_the_same(n_trials, key):
             alone[trial] = one[1]
             for single, batch in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
                 np.testing.assert_array_equal(single, batch[trial])
+
+
+@pytest.mark.parametrize("id", EACH_PART)
+def test_gymnaxs_own_tests_of_every_environment(id, key):
+    """What gymnax asks of each of its environments: spaces with and without params, and types."""
+    env, params = gymnax.make(id)
+    for space in (env.observation_space, env.action_space, env.state_space):
+        assert type(space(params)) is type(space(None)) is type(space())
+    obs, state = env.reset(key, params)
+    contained = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    space = env.state_space(params)
+    assert set(space.spaces) <= set(contained)
+    for _ in range(3):
+        assert env.observation_space(params).contains(obs)
+        for name in ("time", "control"):
+            assert space.spaces[name].contains(getattr(state, name))
+        action = env.action_space(params).sample(key)
+        obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
+        assert jnp.shape(reward) == jnp.shape(terminated) == jnp.shape(truncated) == ()
+        assert info["discount"] == 1
+    assert env.name == "ReachEnv"
+    assert env.num_actions == len(params.plant.controls)
+
+
+def test_in_the_manner_of_gymnaxs_brax_wrapper(key):
+    """Its info of a reset lacks the losses and the success; with them a scan goes through."""
+    env, params = make(max_steps_in_episode=3)
+    obs, state = env.reset(key, params)
+    nothing = {"losses": dict.fromkeys(params.loss.names, jnp.zeros(()))}
+    info = {"discount": jnp.ones(()), "final_observation": obs, "is_success": jnp.array(False)}
+    info |= {**nothing, "terminated": jnp.array(False), "truncated": jnp.array(False)}
+
+    def step(carry, key):
+        state, info = carry
+        _, state, reward, *_, step_info = env.step(key, state, jnp.ones(2), params)
+        return (state, {**info, **step_info}), reward
+
+    (_, last), _ = jax.lax.scan(step, (state, info), jax.random.split(key, 6))
+    assert last.keys() == info.keys()
+    assert last["discount"] == 0
+
+
+SHARDED = """
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+import jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from fbx_env import make
+
+env, params = make(max_steps_in_episode=3, sensory_noise=0.1, motor_delay=1)
+keys = jax.random.split(jax.random.key(0), 4)
+_, states = jax.vmap(env.reset, (0, None))(keys, params)
+states = states.replace(time=jnp.array([0, 2, 1, 2], jnp.int32))
+step = jax.vmap(env.step, (0, 0, 0, None))
+expected = step(keys, states, jnp.ones((4, 2)), params)
+mesh = jax.make_mesh((2,), ("trials",), axis_types=(AxisType.Auto,))
+sharded = jax.jit(jax.shard_map(step, mesh=mesh, in_specs=(P("trials"),) * 3 + (P(),),
+                                out_specs=P("trials")))
+given = jax.device_put((keys, states, jnp.ones((4, 2))), NamedSharding(mesh, P("trials")))
+results = sharded(*given, jax.device_put(params, NamedSharding(mesh, P())))
+jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-6, 1e-6), results, expected)
+print("same")
+"""
+
+
+def test_in_shard_map_with_its_checks_as_without():
+    shown = subprocess.run(
+        [sys.executable, "-c", SHARDED], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert shown.stdout == "same\n"

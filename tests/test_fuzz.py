@@ -5,6 +5,8 @@ import random
 import pytest
 from fuzz import fuzz_command_lines, fuzz_keywords
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_keywords_are_taken_or_refused(seed):

@@ -169,7 +169,6 @@ def test_with_noise_the_closed_form_is_the_mean_of_simulated_trials(name, key):
     assert total == pytest.approx(expected_total, rel=0.01)
 
 
-@pytest.mark.xfail(strict=True, reason="expected_loss gives too little where a start is sensed")
 def test_a_start_that_is_only_sensed_costs_what_the_closed_form_says(key):
     workspace = ((-0.5, -0.1), (0.7, 0.3))
     env, params = make(sensory_noise=0.1, sensory_delay=1, workspace=workspace)

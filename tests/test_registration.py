@@ -10,6 +10,7 @@ import gymnax
 import jax
 import numpy as np
 import pytest
+from ids import EACH_PART
 
 import fbx_env
 from fbx_env import LegacyReachEnv, PointMass, ReachParams, make
@@ -76,7 +77,7 @@ def test_registration_survives_a_reload():
     assert isinstance(params, ReachParams)
 
 
-@pytest.mark.parametrize("id", IDS)
+@pytest.mark.parametrize("id", EACH_PART)
 def test_an_id_is_the_same_environment_everywhere(id, key):
     """Its params are used where none are given, and equal instances share one compilation."""
     env, params = make(id)

@@ -1,14 +1,16 @@
 """Components in the files of JAX and Flax, and in their programs."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import serialization
+from ids import EACH_PART
 from jax import export
 
 from fbx_env import PointMass, make
-from fbx_env.registration import IDS
 
 
 def same(one, other):
@@ -16,28 +18,30 @@ def same(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-@pytest.mark.parametrize("id", IDS)
+@pytest.mark.parametrize("id", EACH_PART)
 def test_flax_writes_params_and_states_and_reads_them(id, key):
     env, params = make(id, motor_delay=2)
     _, state = env.reset(key, params)
     _, other = env.reset(jax.random.key(9), params)
-    for one, like in ((params, make(id, motor_delay=2, mass=9.0)[1]), (state, other)):
+    for one, like in ((params, make(id, motor_delay=2, dt=0.02)[1]), (state, other)):
         same(serialization.from_bytes(like, serialization.to_bytes(one)), one)
         same(serialization.from_state_dict(like, serialization.to_state_dict(one)), one)
 
 
-@pytest.mark.parametrize("id", IDS)
+@pytest.mark.parametrize("id", EACH_PART)
 def test_a_program_with_params_as_an_argument_is_exported(id, key):
-    env, params = make(id, motor_delay=1, mass=2.0)
+    env, params = make(id, motor_delay=1, dt=0.02)
     _, state = env.reset(key, params)
-    raw_key, action = jax.random.PRNGKey(3), jnp.ones(2)
+    raw_key, action = jax.random.PRNGKey(3), jnp.ones(state.control.shape)
 
     def step(key, state, action, params):
         return env.step_env(key, state, action, params)
 
     written = export.export(jax.jit(step))(raw_key, state, action, params).serialize()
     again = export.deserialize(written).call(raw_key, state, action, params)
-    same(again[1], step(raw_key, state, action, params)[1])
+    # Compiled otherwise, an arm's step rounds otherwise.
+    expected = step(raw_key, state, action, params)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), tuple(again), expected)
 
 
 def test_a_class_that_is_defined_again_can_be_exported_too():

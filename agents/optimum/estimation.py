@@ -51,7 +51,7 @@ def propagate(
             where noise does not grow with state or command.
         state_is_known: whether the regulator acts on the state itself.
     """
-    responses = _Responses(problem, regulator_gains, prior)
+    responses = _Responses(problem, regulator_gains, prior, filter_gains)
     gains, points, hidden = [], [], 0.0
     for step, mean in enumerate(means):
         kind, regulator = problem.dynamics[:, step], regulator_gains[step]
@@ -84,6 +84,7 @@ class _Responses:
         problem: LinearQuadratic,
         regulator_gains: Float[np.ndarray, "steps groups controls states"],
         prior: Float[np.ndarray, "groups states sources"],
+        filter_gains: Float[np.ndarray, "steps groups states observation"] | None,
     ) -> None:
         n = problem.n_states
         affects = np.any(problem.transition[..., :n], axis=0)
@@ -93,6 +94,9 @@ class _Responses:
         self.acted = np.flatnonzero(closure(affects, seeds))
         noisy = np.any(problem.noise, axis=(0, 1)) | np.any(prior, axis=(0, 2))
         noisy |= np.any(problem.multiplicative, axis=(0, 1, 3))
+        if filter_gains is not None:
+            # A filter made for other noise corrects what is certain, and errs by that.
+            noisy |= np.any(filter_gains, axis=(0, 1, 3))
         self.uncertain = np.flatnonzero(closure(affects.T, noisy))
         self.problem = problem
         self.acted_move = Mapping(problem.transition[:, self.acted[:, None], self.acted])

@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 
 from fbx_env.parts.plants.plant import FORCE_IN_PLANE, Plant, control_bounds, named_units
 
-Frame = UInt8[np.ndarray, "height width 3"]
+Frame = UInt8[np.ndarray, "_ _ 3"]
 Color = tuple[int, int, int]
 
 SIDE = 512

@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fbx_env.parts.component import Scalar, number
+from fbx_env import checks
+from fbx_env.parts.component import Scalar, Vector, number
 from fbx_env.parts.plants.plant import Control, Effector, Feedback, Load, Plant
 
 
@@ -46,6 +47,14 @@ class PointMass(Plant):
         return tuple(
             Control(f"force {axis}", "N", -self.max_force, self.max_force) for axis in "xy"
         )
+
+    def state_at(self, pos: Vector, vel: Vector = (0.0, 0.0)) -> Effector:
+        """The state at this position [m], with this velocity [m/s].
+
+        Raises:
+            TypeError, ValueError: for what is not two finite numbers.
+        """
+        return Effector(checks.real("pos", pos, shape=(2,)), checks.real("vel", vel, shape=(2,)))
 
     def init(self, position: Float[Array, "2"]) -> Effector:
         return Effector(pos=position, vel=jnp.zeros_like(position))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import dataclasses
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -42,12 +41,11 @@ class MuscleGeometry(Component, abc.ABC):
 
     def __check_init__(self) -> None:
         n_muscles = len(self.names)
-        for field in dataclasses.fields(self):
-            declaration = type(self).declarations().get(field.name)
-            shape = jnp.shape(getattr(self, field.name))
-            if declaration and declaration.shape is None and shape[-1:] not in ((), (n_muscles,)):
+        for name, declaration in type(self).declarations().items():
+            shape = jnp.shape(getattr(self, name))
+            if declaration.shape is None and shape[-1:] not in ((), (n_muscles,)):
                 raise ValueError(
-                    f"{field.name} must have shape ({n_muscles},), one number for each of "
+                    f"{name} must have shape ({n_muscles},), one number for each of "
                     f"{', '.join(self.names)}, got {shape}"
                 )
 
