@@ -134,14 +134,16 @@ def test_two_processes_train_as_one_and_the_first_one_reports(tmp_path):
 
 def test_either_process_can_be_stopped_and_both_resume(tmp_path):
     """The signal reaches the second process; the first one keeps the state."""
-    settings = "--n-batches 400 --batch-size 2 --max-steps-in-episode 10 --log-step 100".split()
+    settings = ["--n-batches", "400", "--batch-size", "2", "--log-step", "100"]
+    settings += ["--max-steps-in-episode", "10"]
     folder = tmp_path / "stopped"
     both = start_both(*settings, "--out", str(folder))
     # Both have found each other and compiled when the first one counts updates.
     shown = ""
     deadline = time.monotonic() + 200
     while not re.search(r"Training iteration:\s+[1-9]", shown):
-        assert both[0].poll() is None and time.monotonic() < deadline, shown
+        assert both[0].poll() is None, shown
+        assert time.monotonic() < deadline, shown
         shown += both[0].stderr.read(1)
     both[1].send_signal(signal.SIGTERM)
     outputs = [process.communicate(timeout=300) for process in both]
