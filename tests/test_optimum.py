@@ -149,38 +149,40 @@ def test_no_trained_agent_is_below_it(reference, key):
     assert metrics["ratio_to_optimum"] > 1.5
 
 
+def mean_losses(env, params, policy, trials, keys):
+    """The mean of each term over trials that are all run with each key."""
+
+    @jax.jit
+    def of_one_key(key):
+        losses = rollout(env, params, policy, trials, key).losses
+        return {term: loss.sum(-1).mean() for term, loss in losses.items()}
+
+    runs = [of_one_key(key) for key in keys]
+    return {term: float(np.mean([run[term] for run in runs])) for term in params.loss.names}
+
+
 @pytest.mark.parametrize("name", NOISY)
 def test_with_noise_the_closed_form_is_the_mean_of_simulated_trials(name, key):
     start = (0.2, -0.1)
     env, params = make(**NOISY[name])
     policy = OptimalPolicy(params, start)
-    simulated, expected = [], []
-    for key_batch in jax.random.split(key, 4):
-        trials = draw(params, key_batch, 5000, start)
-        trajectory = rollout(env, params, policy, trials, key_batch)
-        simulated.append(
-            {term: float(loss.sum(-1).mean()) for term, loss in trajectory.losses.items()}
-        )
-        expected.append(optimal_loss(params, trials).losses)
-    for term in params.loss.names:
-        seen, meant = (np.mean([one[term] for one in all]) for all in (simulated, expected))
-        assert seen == pytest.approx(meant, rel=0.02), term
-    total, expected_total = (sum(sum(one.values()) for one in all) for all in (simulated, expected))
-    assert total == pytest.approx(expected_total, rel=0.01)
+    trials = draw(params, key, 5000, start)
+    expected = optimal_loss(params, trials)
+    simulated = mean_losses(env, params, policy, trials, jax.random.split(key, 4))
+    for term, loss in expected.losses.items():
+        assert simulated[term] == pytest.approx(loss, rel=0.02), term
+    assert sum(simulated.values()) == pytest.approx(expected.total, rel=0.01)
 
 
 def test_a_start_that_is_only_sensed_costs_what_the_closed_form_says(key):
     workspace = ((-0.5, -0.1), (0.7, 0.3))
     env, params = make(sensory_noise=0.1, sensory_delay=1, workspace=workspace)
     policy = OptimalPolicy(params)
-    simulated, expected = [], []
-    for key_batch in jax.random.split(key, 4):
-        trials = draw(params, key_batch, 20_000)
-        rewards = rollout(env, params, policy, trials, key_batch).reward
-        simulated.append(-float(rewards.sum(-1).mean()))
-        expected.append(expected_loss(params, trials).total)
-    assert np.mean(simulated) == pytest.approx(np.mean(expected), rel=0.01)
-    assert expected[-1] > 1.1 * optimal_loss(params, trials).total
+    trials = draw(params, key, 20_000)
+    simulated = mean_losses(env, params, policy, trials, jax.random.split(key, 4))
+    expected = expected_loss(params, trials).total
+    assert sum(simulated.values()) == pytest.approx(expected, rel=0.01)
+    assert expected > 1.1 * optimal_loss(params, trials).total
 
 
 def test_noise_makes_reaching_more_costly_and_vanishing_noise_costs_nothing():

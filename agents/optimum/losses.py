@@ -186,6 +186,7 @@ def expected_losses(
     states, noisy = problem.point[:n_states], problem.noisy
     n_steps, n_trials, _ = means.shape
     steps = all_steps(problem.experiment)
+    rounding = TOLERANCE * np.abs(points).max()
     mean_losses = []
     for block in steps.blocks():
         at = block.trial * n_steps + block.time
@@ -195,7 +196,7 @@ def expected_losses(
         reached = (moved.state - steps.base[block.trial, : moved.state.shape[1]])[:, states]
         goes_on = block.time < n_steps - 1
         following = points[at[goes_on] + 1, :n_states]
-        if not np.allclose(reached[goes_on], following, TOLERANCE, TOLERANCE * abs(points).max()):
+        if not np.allclose(reached[goes_on], following, TOLERANCE, rounding):
             refuse("a part that is not affine where the optimum goes")
 
         def losses_of(normals: Any, block: Steps = block, offset: Any = offset) -> Any:
