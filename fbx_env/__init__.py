@@ -74,6 +74,8 @@ from fbx_env.parts.plants.point_mass import PointMass as PointMass
 from fbx_env.parts.plants.todorov_li_arm import TodorovLiArm as TodorovLiArm
 from fbx_env.parts.plants.two_link_arm import TwoLinkArm as TwoLinkArm
 from fbx_env.parts.plants.two_link_skeleton import TwoLinkSkeleton as TwoLinkSkeleton
+from fbx_env.parts.plants.visible_plant import Outline as Outline
+from fbx_env.parts.plants.visible_plant import VisiblePlant as VisiblePlant
 from fbx_env.parts.tasks.delayed_reaches import DelayedReaches as DelayedReaches
 from fbx_env.parts.tasks.delayed_reaches import DelayedReachTrial as DelayedReachTrial
 from fbx_env.parts.tasks.epoch_trial import EpochTrial as EpochTrial

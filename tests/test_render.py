@@ -242,9 +242,7 @@ def test_a_frame_shows_the_trial_so_far():
     assert centre(first, EFFECTOR)[1] < centre(last, EFFECTOR)[1]
     assert centre(first, TRACE) is None
     assert centre(last, CONTROL) is not None
-    [shown] = env.unwrapped._recorder.scenes(
-        env.unwrapped._batch.rows, env.unwrapped._batch.layout, env.unwrapped.params
-    )
+    [shown] = env.unwrapped._scenes()
     assert shown.loss == pytest.approx(total)
     assert shown.time == pytest.approx(1.0)
     assert shown.trace.shape == (21, 2)
@@ -263,7 +261,7 @@ def test_traces_start_anew_with_their_trials(mode):
 
     def n_states():
         batch = envs._batch
-        scenes = envs._recorder.scenes(batch.rows, batch.layout, envs.params)
+        scenes = envs._recorder.scenes(batch.rows, batch.layout, envs.params, batch.states)
         return [len(scene.trace) for scene in scenes]
 
     assert n_states() == [3, 2, 3]

@@ -18,7 +18,6 @@ from fbx_env.gym.options import Fields, Given
 from fbx_env.gym.packing import buffer_size, element_dtype, pack, unpack
 from fbx_env.params import ReachParams
 from fbx_env.parts.draws.drawing import draw_trial, with_drawn
-from fbx_env.parts.tasks.trial import Trial
 from fbx_env.processes import refuse_fork
 from fbx_env.reach import is_out_of_reach, out_of_reach
 
@@ -77,7 +76,7 @@ class Programs(NamedTuple):
         step: the packed params, keys, rows and commands to rows.
         reset: see ``ReachBatch.reset``.
         nothing: what ``reset`` is handed for so many trials where it is given nothing.
-        trials: rows to the trials in them.
+        states: rows to the states in them.
         layout: of a row.
         row_size: of a row.
         state: structure, shapes and types of the state.
@@ -87,7 +86,7 @@ class Programs(NamedTuple):
     step: Callable[..., Buffer]
     reset: Callable[..., tuple[Buffer, UInt32[Array, "trials 2"], Bool[Array, " some"]]]
     nothing: Callable[[int], Any]
-    trials: Callable[[Buffer], Trial]
+    states: Callable[[Buffer], ReachState]
     layout: Layout
     row_size: int
     state: ReachState
@@ -199,7 +198,7 @@ class ReachBatch:
         self, rows: Buffer, which: Int[np.ndarray, " some"], far: Int[np.ndarray, " few"]
     ) -> None:
         """Refuse trials that start out of reach, and those that their own class refuses."""
-        trials = jax.tree.map(np.asarray, self._programs.trials(rows))
+        trials = jax.tree.map(np.asarray, self._programs.states(rows).trial)
         if len(far):
             raise ValueError(out_of_reach(self.params.plant, trials.start[far[0]]))
         some = jax.tree.map(lambda leaf: leaf[which], trials).replace()
@@ -215,6 +214,11 @@ class ReachBatch:
     def rows(self) -> Rows:
         """What the last step or reset led to; read-only."""
         return np.asarray(self._rows)
+
+    @property
+    def states(self) -> ReachState:
+        """The states of all trials, along a leading axis."""
+        return self._programs.states(self._rows)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: value for name, value in vars(self).items() if name != "_programs"}
@@ -306,7 +310,7 @@ def _compile_programs(structure: Any, leaves: tuple[tuple[Any, Any], ...]) -> Pr
         step=jax.jit(jax.vmap(step, in_axes=(None, 0, 0, 0))),
         reset=jax.jit(reset),
         nothing=nothing,
-        trials=jax.jit(jax.vmap(lambda row: unpack(row[layout.state], state).trial)),
+        states=jax.jit(jax.vmap(lambda row: unpack(row[layout.state], state))),
         layout=layout,
         row_size=row_size,
         state=state,

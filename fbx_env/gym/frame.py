@@ -17,6 +17,7 @@ from gymnasium.error import DependencyNotInstalled
 from jaxtyping import Float, UInt8
 
 from fbx_env.parts.plants.plant import FORCE_IN_PLANE, Plant, control_bounds, named_units
+from fbx_env.parts.plants.visible_plant import Outline
 
 Frame = UInt8[np.ndarray, "_ _ 3"]
 Color = tuple[int, int, int]
@@ -28,6 +29,7 @@ SIDE = 512
 INK, PALE, PAPER = (60, 60, 60), (232, 232, 232), (255, 255, 255)
 GOAL, EFFECTOR, TRACE = (0, 158, 115), (0, 114, 178), (86, 180, 233)
 CONTROL, LOAD = (213, 94, 0), (204, 121, 167)
+BONE, REGION, RELAXED = (150, 150, 150), (244, 244, 244), (205, 205, 205)
 FULL_LOAD = 10.0
 """The load whose arrow has full length, for a plant that is not commanded by forces [N]."""
 
@@ -47,6 +49,7 @@ class Scene:
         load: the external force on the effector [N], or ``None`` in an experiment without.
         time: since the start [s].
         loss: of the trial so far.
+        outline: of the plant, if it has one.
     """
 
     title: str
@@ -58,6 +61,7 @@ class Scene:
     load: Float[np.ndarray, "2"] | None
     time: float
     loss: float
+    outline: Outline | None = None
 
     @property
     def is_force(self) -> bool:
@@ -68,8 +72,9 @@ class Scene:
 def render_frame(scene: Scene, side: int = SIDE) -> Frame:
     """Draw one trial.
 
-    The view is the workspace and a little more, and grows to keep the whole trace in sight. Below
-    300 pixels there is room for the loss alone.
+    The view is the workspace and a little more, and grows to keep the whole trace and the plant's
+    links in sight. Muscles are the more orange, the more active they are. Below 300 pixels there is
+    room for the loss alone.
 
     Args:
         scene: what to draw.
@@ -115,7 +120,7 @@ class _Canvas:
         self.surface = pygame.Surface((self.side, self.height))
         self.surface.fill(PAPER)
         pygame.font.init()
-        self.font = pygame.font.Font(None, round(1.4 * self.text_height))
+        self.font = self._font(1.4)
         self._set_view()
 
     def _set_view(self) -> None:
@@ -123,6 +128,8 @@ class _Canvas:
         points = [scene.trace, scene.target[None]]
         if scene.workspace is not None:
             points.append(scene.workspace)
+        if scene.outline is not None and len(scene.outline.links):
+            points += map(np.asarray, (scene.outline.links, *scene.outline.muscles))
         everything = np.concatenate(points)
         # An effector that was driven to infinity is shown where it was last seen.
         everything = everything[np.isfinite(everything).all(1)]
@@ -137,15 +144,19 @@ class _Canvas:
 
     def draw(self) -> None:
         pygame, scene = self.pygame, self.scene
+        # What is drawn by place must not reach the words.
+        self.surface.set_clip((0, self.header, self.side, self.side))
+        if scene.outline is not None and len(scene.outline.region):
+            pygame.draw.polygon(
+                self.surface, REGION, self._points(np.asarray(scene.outline.region))
+            )
         if scene.workspace is not None:
             (left, bottom), (right, top) = (self.at(corner) for corner in scene.workspace)
             box = pygame.Rect(left, top, right - left, bottom - top)
             pygame.draw.rect(self.surface, PALE, box)
             pygame.draw.rect(self.surface, INK, box, self.thin)
 
-        # What is drawn by place must not reach the words.
-        self.surface.set_clip((0, self.header, self.side, self.side))
-        trace = [self.at(point) for point in scene.trace if np.isfinite(point).all()]
+        trace = self._points(scene.trace)
         self._goal(self.at(scene.target))
         pygame.draw.circle(self.surface, INK, trace[0], self.dot, self.thin)
         if len(trace) > 1:
@@ -155,14 +166,33 @@ class _Canvas:
         self._labels()
 
     def _plant(self, effector: tuple[float, float]) -> None:
-        """The plant and the forces on it; a plant with a picture of its own would be drawn here."""
+        """The plant and the forces on it."""
         scene, full_load = self.scene, FULL_LOAD
+        if scene.outline is not None:
+            self._outline(scene.outline)
         self.pygame.draw.circle(self.surface, EFFECTOR, effector, self.dot)
         if scene.is_force:
             full_load = float(self.high.max())
             self._force(effector, scene.control, full_load, CONTROL)
         if scene.load is not None:
             self._force(effector, scene.load, full_load, LOAD)
+
+    def _outline(self, outline: Outline) -> None:
+        """Links between joints, and muscles over them."""
+        links = self._points(np.asarray(outline.links))
+        if links:
+            self.pygame.draw.lines(self.surface, BONE, False, links, 3 * self.bold)
+        for joint in links:
+            self.pygame.draw.circle(self.surface, BONE, joint, self.dot)
+            self.pygame.draw.circle(self.surface, PAPER, joint, self.dot // 2)
+        for muscle, activation in zip(outline.muscles, outline.activation, strict=True):
+            shade = _mixed(RELAXED, CONTROL, math.sqrt(max(float(activation), 0.0)))
+            self.pygame.draw.lines(
+                self.surface, shade, False, self._points(np.asarray(muscle)), 2 * self.bold
+            )
+
+    def _points(self, points: Float[np.ndarray, "n 2"]) -> list[tuple[float, float]]:
+        return [self.at(point) for point in points if np.isfinite(point).all()]
 
     def _force(
         self,
@@ -260,12 +290,29 @@ class _Canvas:
             entries["force"] = arrow(CONTROL)
         if scene.load is not None:
             entries["load"] = arrow(LOAD)
-        widths = [6 * dot + self.font.size(name)[0] for name in entries]
+        if scene.outline is not None and len(scene.outline.muscles):
+            entries["muscle"] = lambda x: self._muscle_key((x, middle))
+        # Five entries fit if they are small.
+        font = self.font if len(entries) < 5 else self._font(1.1)
+        widths = [6 * dot + font.size(name)[0] for name in entries]
         left, gap = self.text_height // 2, (self.side - sum(widths)) / len(widths)
         for (name, symbol), width in zip(entries.items(), widths, strict=True):
             symbol(left + 2 * dot)
-            self._text(name, left + 5 * dot, middle)
+            self._text(name, left + 5 * dot, middle, font)
             left += width + gap
+
+    def _muscle_key(self, at: tuple[float, float]) -> None:
+        """A muscle from relaxed on the left to fully active on the right."""
+        n, width = 8, 4 * self.dot / 8
+        for index in range(n):
+            box = (
+                at[0] - 2 * self.dot + index * width,
+                at[1] - self.bold,
+                width + 1,
+                2 * self.bold,
+            )
+            shade = _mixed(RELAXED, CONTROL, math.sqrt(index / (n - 1)))
+            self.pygame.draw.rect(self.surface, shade, box)
 
     def _circle(self, color: Color, at: tuple[float, float], width: int) -> None:
         self.pygame.draw.circle(self.surface, color, at, self.dot, width)
@@ -282,9 +329,20 @@ class _Canvas:
         where = (right - pixels / 2 - label.get_width() / 2, bottom - 1.15 * self.text_height)
         self.surface.blit(label, where)
 
-    def _text(self, text: str, left: float, middle: float) -> None:
-        label = self.font.render(text, True, INK)
+    def _font(self, size: float) -> Any:
+        """The font, so many times as high as the usual text."""
+        return self.pygame.font.Font(None, round(size * self.text_height))
+
+    def _text(self, text: str, left: float, middle: float, font: Any = None) -> None:
+        label = (font or self.font).render(text, True, INK)
         self.surface.blit(label, (left, middle - label.get_height() / 2))
+
+
+def _mixed(one: Color, other: Color, share: float) -> Color:
+    """A colour between two; ``share`` of the other one, from 0 to 1."""
+    share = min(max(share, 0.0), 1.0)
+    red, green, blue = (round(a + share * (b - a)) for a, b in zip(one, other, strict=True))
+    return red, green, blue
 
 
 def _share(low: float, high: float, value: float) -> float:

@@ -102,4 +102,5 @@ class Interface(abc.ABC):
                 "'human' when making the environment"
             )
             return None
-        return self._recorder.scenes(self._batch.rows, self._batch.layout, self.params)
+        batch = self._batch
+        return self._recorder.scenes(batch.rows, batch.layout, self.params, batch.states)

@@ -6,13 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from gymnasium.error import ResetNeeded
 from jaxtyping import Bool, Float, UInt8
 
+from fbx_env.env import ReachState
 from fbx_env.gym.batch import Layout, Rows
 from fbx_env.gym.frame import PALE, SIDE, Frame, Scene, import_pygame
 from fbx_env.params import ReachParams
+from fbx_env.parts.draws.drawing import with_drawn
+from fbx_env.parts.plants.visible_plant import Outline, VisiblePlant
 
 MODES = ("human", "rgb_array")
 
@@ -40,8 +44,10 @@ class Recorder:
                 self._traces[index] = []
             self._traces[index].append(rows[index, layout.position].copy())
 
-    def scenes(self, rows: Rows, layout: Layout, params: ReachParams) -> list[Scene]:
-        """What to draw of each trial, ``rows`` being the last that were recorded.
+    def scenes(
+        self, rows: Rows, layout: Layout, params: ReachParams, states: ReachState
+    ) -> list[Scene]:
+        """What to draw of each trial, ``rows`` and ``states`` being the last that were recorded.
 
         Raises:
             gymnasium.error.ResetNeeded: if no trial has started.
@@ -60,9 +66,29 @@ class Recorder:
                 load=row[layout.load] if params.loads else None,
                 time=(len(trace) - 1) * float(params.dt),
                 loss=float(loss),
+                outline=outline,
             )
-            for row, trace, loss in zip(rows, self._traces, self._losses, strict=True)
+            for row, trace, loss, outline in zip(
+                rows, self._traces, self._losses, _outlines(params, states, len(rows)), strict=True
+            )
         ]
+
+
+def _outlines(params: ReachParams, states: ReachState, n_trials: int) -> list[Outline | None]:
+    """How the plant looks in each trial; nothing of a plant that has no looks."""
+    if not isinstance(params.plant, VisiblePlant):
+        return [None] * n_trials
+    outlines = jax.tree.map(np.asarray, _all_outlines(params, states))
+    return [jax.tree.map(lambda x, i=i: x[i], outlines) for i in range(n_trials)]
+
+
+@jax.jit
+def _all_outlines(params: ReachParams, states: ReachState) -> Any:
+    def outline(state: ReachState) -> Any:
+        plant: Any = with_drawn(params, state.drawn).plant
+        return plant.outline(state.plant)
+
+    return jax.vmap(outline)(states)
 
 
 def grid(frames: Sequence[Frame]) -> UInt8[np.ndarray, "whole_height whole_width 3"]:

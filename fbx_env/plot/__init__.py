@@ -1,4 +1,4 @@
-"""Figures of training, of reaches and of a network's activity; importing this imports matplotlib.
+"""Figures of training, reaches, bodies and activity; importing this imports matplotlib.
 
 Each function makes a new figure, or draws into axes it is given, and returns the figure and its
 axes. ``fbx_env.plotly`` has interactive counterparts. ``paper_style`` makes figures for a journal's
@@ -10,6 +10,8 @@ from fbx_env.plot.activity import activity_sample_units as activity_sample_units
 from fbx_env.plot.activity import preferred_directions as preferred_directions
 from fbx_env.plot.activity import principal_components as principal_components
 from fbx_env.plot.animation import animate_reaches as animate_reaches
+from fbx_env.plot.body import body_signals as body_signals
+from fbx_env.plot.body import postures as postures
 from fbx_env.plot.reaches import effector_trajectories as effector_trajectories
 from fbx_env.plot.reaches import reach_endpoints as reach_endpoints
 from fbx_env.plot.reaches import speed_profiles as speed_profiles

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fbx_env import checks
 from fbx_env.parts.component import SignalScalar, Vector
+from fbx_env.parts.plants.arm_outline import arm_links, muscle_courses, reachable_region
 from fbx_env.parts.plants.geometry.geometry import MuscleGeometry
 from fbx_env.parts.plants.geometry.quadratic_geometry import QuadraticGeometry
 from fbx_env.parts.plants.integration import Integration
@@ -17,8 +19,9 @@ from fbx_env.parts.plants.muscles.activation import Muscles
 from fbx_env.parts.plants.muscles.muscle import Muscle
 from fbx_env.parts.plants.muscles.thelen import ThelenMuscle
 from fbx_env.parts.plants.plant import Effector, Load
-from fbx_env.parts.plants.two_link_arm import ArmState
+from fbx_env.parts.plants.two_link_arm import ArmState, joint_signals
 from fbx_env.parts.plants.two_link_skeleton import TwoLinkSkeleton
+from fbx_env.parts.plants.visible_plant import Outline, Signals
 
 
 class MuscleArmState(ArmState):
@@ -113,3 +116,17 @@ class MuscleArm(MusclePlant):
 
     def coordinates(self, state: MuscleArmState) -> tuple[Float[Array, "2"], Float[Array, "2"]]:
         return state.angle, state.rate
+
+    def outline(self, state: MuscleArmState) -> Outline:
+        moment_arms = jax.jacobian(self.geometry.length)(state.angle)
+        return Outline(
+            arm_links(self.skeleton, state.angle),
+            muscle_courses(self.skeleton, state.angle, moment_arms),
+            state.activation,
+            reachable_region(self.skeleton),
+        )
+
+    def signals(self, state: MuscleArmState) -> Signals:
+        torque = dict(zip(("shoulder", "elbow"), self.pull(state), strict=True))
+        of_joints = joint_signals(state)
+        return {**of_joints, "Joint torque [N m]": torque, **self.muscle_signals(state)}

@@ -15,10 +15,11 @@ from fbx_env.parts.plants.geometry.geometry import MuscleGeometry
 from fbx_env.parts.plants.integration import Integration
 from fbx_env.parts.plants.muscles.activation import Muscles
 from fbx_env.parts.plants.muscles.muscle import Muscle
-from fbx_env.parts.plants.plant import Control, Feedback, Plant
+from fbx_env.parts.plants.plant import Control, Feedback
+from fbx_env.parts.plants.visible_plant import Signals, VisiblePlant
 
 
-class MusclePlant(Plant, abc.ABC):
+class MusclePlant(VisiblePlant, abc.ABC):
     """A body that muscles with rigid tendons pull.
 
     Attributes:
@@ -75,6 +76,19 @@ class MusclePlant(Plant, abc.ABC):
         _, torque_of = jax.vjp(self.geometry.length, self.coordinates(state)[0])
         torques: Array = torque_of(self.tension(state))[0]
         return -torques
+
+    def muscle_signals(self, state: Any) -> Signals:
+        """Length, activation and force of each muscle."""
+        length, _ = self.fibres(state)
+        quantities = {
+            "Muscle activation": state.activation,
+            "Muscle force [N]": self.tension(state),
+            "Muscle length [l_opt]": length / self.geometry.optimal_length,
+        }
+        return {
+            name: dict(zip(self.geometry.names, values, strict=True))
+            for name, values in quantities.items()
+        }
 
     def activation_at(self, activation: SignalScalar | None) -> Float[Array, "*trials muscles"]:
         """Return given activations, one or one for each muscle, or the lowest; or raise."""

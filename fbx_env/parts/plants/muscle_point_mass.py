@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -17,6 +18,7 @@ from fbx_env.parts.plants.muscles.activation import Muscles
 from fbx_env.parts.plants.muscles.muscle import Muscle
 from fbx_env.parts.plants.muscles.relu import ReluMuscle
 from fbx_env.parts.plants.plant import Effector, Load
+from fbx_env.parts.plants.visible_plant import Outline, Signals
 
 
 class MuscleMassState(Effector):
@@ -96,3 +98,13 @@ class MusclePointMass(MusclePlant):
 
     def coordinates(self, state: MuscleMassState) -> tuple[Float[Array, "2"], Float[Array, "2"]]:
         return state.pos, state.vel
+
+    def outline(self, state: MuscleMassState) -> Outline:
+        moment_arms = jax.jacobian(self.geometry.length)(state.pos)
+        anchors = state.pos - self.geometry.length(state.pos)[:, None] * moment_arms
+        ends = jnp.broadcast_to(state.pos, anchors.shape)
+        muscles = jnp.stack([anchors, ends], axis=1)
+        return Outline(jnp.zeros((0, 2)), muscles, state.activation, jnp.zeros((0, 2)))
+
+    def signals(self, state: MuscleMassState) -> Signals:
+        return self.muscle_signals(state)

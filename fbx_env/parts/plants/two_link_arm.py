@@ -9,10 +9,12 @@ from jaxtyping import Array, Float
 
 from fbx_env import checks
 from fbx_env.parts.component import Component, Scalar, Vector, number
+from fbx_env.parts.plants.arm_outline import arm_links, reachable_region
 from fbx_env.parts.plants.clip import clip
 from fbx_env.parts.plants.integration import Integration
-from fbx_env.parts.plants.plant import Control, Effector, Feedback, Load, Plant
+from fbx_env.parts.plants.plant import Control, Effector, Feedback, Load
 from fbx_env.parts.plants.two_link_skeleton import TwoLinkSkeleton
+from fbx_env.parts.plants.visible_plant import Outline, Signals, VisiblePlant
 
 
 class ArmState(Component):
@@ -27,7 +29,7 @@ class ArmState(Component):
     rate: Float[Array, "*trials 2"]
 
 
-class TwoLinkArm(Plant):
+class TwoLinkArm(VisiblePlant):
     """Upper arm and forearm in a horizontal plane, moved by torques at shoulder and elbow.
 
     Attributes:
@@ -104,3 +106,19 @@ class TwoLinkArm(Plant):
             "vision": {"position": hand.pos, "velocity": hand.vel},
             "proprioception": {"angle": state.angle, "rate": state.rate},
         }
+
+    def outline(self, state: ArmState) -> Outline:
+        links, region = arm_links(self.skeleton, state.angle), reachable_region(self.skeleton)
+        return Outline(links, jnp.zeros((0, 2, 2)), jnp.zeros(0), region)
+
+    def signals(self, state: ArmState) -> Signals:
+        return joint_signals(state)
+
+
+def joint_signals(state: ArmState) -> Signals:
+    """Angle and rate of each joint."""
+    quantities = {"Joint angle [deg]": state.angle, "Joint rate [deg/s]": state.rate}
+    return {
+        name: dict(zip(("shoulder", "elbow"), jnp.rad2deg(values), strict=True))
+        for name, values in quantities.items()
+    }
