@@ -73,15 +73,15 @@ class Experiment:
             one = jax.tree.map(lambda leaf: leaf[0], self.context)
             self.n_start_normals, at_start = count_normals(start_of_trial, self.params, *one)
             shapes = jax.eval_shape(start_of_trial, self.params, *one)
-            self._like = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+            self.like = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
             self.low, self.high = map(np.asarray, control_bounds(self.params.plant))
             leaves, fields = jax.tree.leaves(shapes), _variable(self.trial_in_state, shapes)
             self.fields = np.repeat([*fields.values()], [leaves[index].size for index in fields])
             self.n_states, self.n_controls = len(self.fields), len(self.low)
             self.parts_with_others = _parts_with_others(shapes)
-            arguments = (self.params, self._like, *one, np.int32(0))
+            arguments = (self.params, self.like, *one, np.int32(0))
             point = np.concatenate([np.zeros(self.n_states), self.resting_command])
-            step = partial(_step, self.trial_in_state)
+            step = partial(step_of_vector, self.trial_in_state)
             self.n_normals, in_steps = count_normals(step, *arguments, point)
             self.draws_others = at_start or in_steps
 
@@ -132,7 +132,7 @@ class Experiment:
         direction = np.zeros_like(point[:1]) if direction is None else direction
         normals = np.zeros((1, self.n_normals)) if normals is None else normals
         weights = np.ones(len(self.terms)) if weights is None else weights
-        fixed = (self.trial_in_state, self.params, self._like, weights)
+        fixed = (self.trial_in_state, self.params, self.like, weights)
         return Moved(*self._evaluate(_steps, fixed, trial, time, point, direction, normals))
 
     def _evaluate(
@@ -185,7 +185,7 @@ def _parts_with_others(state: ReachState) -> list[str]:
     ]
 
 
-def _vector(free: bool, state: ReachState) -> Float[Array, " states"]:
+def vector_of(free: bool, state: ReachState) -> Float[Array, " states"]:
     leaves = jax.tree.leaves(state)
     return jnp.concatenate([leaves[index].ravel() for index in _variable(free, state)])
 
@@ -212,7 +212,7 @@ def start_of_trial(params: ReachParams, trial: Trial, drawn: Any) -> ReachState:
     return ReachEnv().reset_trial(known_key(), trial, own)[1].replace(drawn=drawn)
 
 
-def _step(
+def step_of_vector(
     free: bool,
     params: ReachParams,
     like: ReachState,
@@ -229,7 +229,7 @@ def _step(
     observation = env.observe(key, state, None, params)
     after, transition = env.transition(key, state, point[n_states:], params)
     losses = with_drawn(params, drawn).loss(transition)
-    return _vector(free, after), observation, jnp.stack(list(losses.values()))
+    return vector_of(free, after), observation, jnp.stack(list(losses.values()))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -242,7 +242,7 @@ def _starts(
 ) -> tuple[Float[Array, "items states"]]:
     def one(trial: Trial, drawn: Any, normals: Float[Array, " normals"]) -> Any:
         state = with_normals(start_of_trial, normals, params, trial, drawn)
-        return _vector(free, state)
+        return vector_of(free, state)
 
     return (jax.vmap(one)(trials, drawn, normals),)
 
@@ -261,7 +261,7 @@ def _steps(
         fixed = (params, like, trial, drawn, time)
 
         def step(point: Float[Array, " point"]) -> Any:
-            return with_normals(partial(_step, free), normals, *fixed, point)
+            return with_normals(partial(step_of_vector, free), normals, *fixed, point)
 
         def gradient(point: Float[Array, " point"]) -> Float[Array, " point"]:
             slope: Array = jax.grad(lambda point: weights @ step(point)[2])(point)
