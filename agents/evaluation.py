@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from agents.objective import ActivityCost, PolicyCost, checked_costs, losses_by_term
-from agents.optimum.losses import optimal_loss
+from agents.optimum.best_known import BEST_KNOWN
+from agents.optimum.reference import reference_loss
 from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, rollout, tree_take
 
 N_RANDOM_TRIALS = 1024
@@ -37,6 +38,7 @@ def evaluate(
     trials: Trial,
     *,
     policy_costs: Sequence[PolicyCost] = (ActivityCost(),),
+    n_starts: int = 0,
     key: PRNGKeyArray,
 ) -> tuple[dict[str, Any], Trajectory]:
     """Evaluate a policy on given trials.
@@ -47,15 +49,18 @@ def evaluate(
         params: the experiment.
         trials: one trial, or several along a leading axis.
         policy_costs: of the policy itself, which are reported beside the environment's terms.
+        n_starts: from how many commands to look for the best known loss where the optimum is not
+            exactly known, as of ``best_known_loss``; 0 for not at all, as it takes minutes.
         key: for noise.
 
     Returns:
         Metrics, and the trajectories they were computed from. The metrics: ``losses`` by term with
         their ``total`` and ``environment`` (the total without the policy's costs); ``optimum`` by
-        term and ``ratio_to_optimum`` of the environment's terms, or ``no_optimum``, the reason why
-        there is no ratio; means over trials of ``endpoint_error``, the distance to the task's
-        target at the end [m], and ``peak_speed`` [m/s]. With noise the optimum is an expectation,
-        and the losses of a few trials can be below it.
+        term and ``ratio_to_optimum`` of the environment's terms, or ``best_known`` and
+        ``ratio_to_best_known``, or ``no_optimum``, the reason why there is no ratio; means over
+        trials of ``endpoint_error``, the distance to the task's target at the end [m], and
+        ``peak_speed`` [m/s]. With noise the optimum is an expectation, and the losses of a few
+        trials can be below it.
 
     Raises:
         TypeError, ValueError: for an argument that is not allowed.
@@ -69,7 +74,7 @@ def evaluate(
     costs = checked_costs(policy_costs, params.loss)
     trajectory = rollout(env, params, policy, trials, key)
     metrics = _measure(policy, params, trajectory, costs)
-    return _beside_optimum(metrics, _optimum(params, trials)), trajectory
+    return _beside_reference(metrics, _reference(params, trials, n_starts)), trajectory
 
 
 def evaluate_replicates(
@@ -79,6 +84,7 @@ def evaluate_replicates(
     trials: Trial,
     *,
     policy_costs: Sequence[PolicyCost] = (ActivityCost(),),
+    n_starts: int = 0,
     key: PRNGKeyArray,
 ) -> dict[str, Any]:
     """Evaluate every replicate on the same trials with the same noise.
@@ -98,12 +104,12 @@ def evaluate_replicates(
     costs = checked_costs(policy_costs, params.loss)
     tree_take(policies, 0)
     n_replicates = len(jax.tree.leaves(eqx.filter(policies, eqx.is_array))[0])
-    optimum = _optimum(params, trials)
+    reference = _reference(params, trials, n_starts)
     each = []
     for index in range(n_replicates):
         policy = tree_take(policies, index)
         trajectory = rollout(env, params, policy, trials, key)
-        each.append(_beside_optimum(_measure(policy, params, trajectory, costs), optimum))
+        each.append(_beside_reference(_measure(policy, params, trajectory, costs), reference))
     return {**_mean(each), "replicates": each}
 
 
@@ -123,26 +129,32 @@ def _measure(
     }
 
 
-def _optimum(params: ReachParams, trials: Trial) -> dict[str, float] | str:
-    """The optimal losses by term and of the environment, or why there are none to compare with."""
+def _reference(
+    params: ReachParams, trials: Trial, n_starts: int
+) -> tuple[str, dict[str, float]] | str:
+    """What losses are compared with, by term and of the environment; or why there is nothing."""
     try:
-        optimum = optimal_loss(params, trials)
+        best = reference_loss(params, trials, n_starts=n_starts)
     except ValueError as reason:
         return str(reason)
-    if optimum.total == 0:
+    if best.total == 0:
         return "doing nothing costs nothing on these trials"
-    return {**optimum.losses, "environment": optimum.total}
+    name = "best_known" if best.kind == BEST_KNOWN else "optimum"
+    return name, {**best.losses, "environment": best.total}
 
 
-def _beside_optimum(metrics: dict[str, Any], optimum: dict[str, float] | str) -> dict[str, Any]:
-    """The metrics with those that compare with the optimum."""
-    if isinstance(optimum, str):
-        return {**metrics, "no_optimum": optimum}
-    loss, best = metrics["losses"]["environment"], optimum["environment"]
-    if min(loss, best) < SMALLEST_LOSS:
+def _beside_reference(
+    metrics: dict[str, Any], reference: tuple[str, dict[str, float]] | str
+) -> dict[str, Any]:
+    """The metrics with those that compare with the optimum or the best known loss."""
+    if isinstance(reference, str):
+        return {**metrics, "no_optimum": reference}
+    name, best = reference
+    loss = metrics["losses"]["environment"]
+    if min(loss, best["environment"]) < SMALLEST_LOSS:
         reason = f"losses below {SMALLEST_LOSS:g} are too small for float32"
-        return {**metrics, "optimum": optimum, "no_optimum": reason}
-    return {**metrics, "optimum": optimum, "ratio_to_optimum": loss / best}
+        return {**metrics, name: best, "no_optimum": reason}
+    return {**metrics, name: best, f"ratio_to_{name}": loss / best["environment"]}
 
 
 def _mean(each: list[Any]) -> Any:

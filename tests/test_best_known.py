@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import best_known_loss, optimal_loss
+from agents import OptimalPolicy, best_known_loss, evaluate, optimal_loss
 from agents.optimum.reference import reference_loss
-from fbx_env import Trial, TwoLinkArm, make
+from agents.storage.runs import summary
+from fbx_env import Trial, TwoLinkArm, make, rollout
 
 DATA = Path(__file__).parent / "data"
+TERMS = ("position", "final_velocity", "command")
 
 
 def test_the_optimal_reaches_of_an_arm():
@@ -49,6 +53,53 @@ def test_bounds_are_kept():
     # With less force than the optimum wants, it is more costly than the optimum without bounds.
     _, unbounded = make(max_steps_in_episode=20, dt=0.2, max_force=100.0)
     assert best.total > 1.01 * optimal_loss(unbounded, trial).total
+
+
+def test_metrics_are_beside_the_best_known_loss_where_it_is_looked_for():
+    env, params = make(max_steps_in_episode=8, dt=0.5, max_force=0.2)
+    trial = Trial((0.0, 0.0), (0.5, 0.1))
+    # Optimal where there is more force.
+    policy = OptimalPolicy(params.replace(plant=params.plant.replace(max_force=100.0)))
+    how = {"policy_costs": (), "key": jax.random.key(0)}
+    metrics, _ = evaluate(policy, env, params, trial, **how)
+    assert "no_optimum" in metrics
+    assert not {"best_known", "ratio_to_best_known"} & set(metrics)
+    metrics, _ = evaluate(policy, env, params, trial, n_starts=1, **how)
+    best = metrics["best_known"]
+    assert best["environment"] == pytest.approx(sum(best[name] for name in TERMS))
+    ratio = metrics["losses"]["environment"] / best["environment"]
+    assert metrics["ratio_to_best_known"] == pytest.approx(ratio)
+    assert ratio > 1
+    assert f"{ratio:.3f} times the best known" in summary(metrics)
+
+
+class Commands(eqx.Module):
+    """Commands given in advance."""
+
+    table: jax.Array
+
+    def __call__(self, obs, carry, *, key=None):
+        return self.table[carry], carry + 1
+
+    def initial_carry(self):
+        return jnp.zeros((), int)
+
+    def activity(self, carry):
+        return jnp.zeros(0)
+
+
+def test_the_loss_of_the_best_known_reaches_of_a_muscle_arm_is_that_of_their_author():
+    """So that a lower loss is a better reach, and not another problem."""
+    with np.load(DATA / "optimal_reach_thelen.npz") as file:
+        of = {name: file[name] for name in ("command", "goal", "hand_pos", "loss_terms")}
+    env, params = make("MuscleArmReach-v0")
+    for index in (0, 3):
+        trial = Trial(of["hand_pos"][index, 0], of["goal"][index])
+        policy = Commands(jnp.asarray(of["command"][index], float))
+        trajectory = rollout(env, params, policy, trial, jax.random.key(0))
+        terms = [trajectory.losses[name].sum() for name in TERMS]
+        np.testing.assert_allclose(terms, of["loss_terms"][index], rtol=2e-3, atol=1e-8)
+        np.testing.assert_allclose(trajectory.pos, of["hand_pos"][index], atol=5e-5)
 
 
 @pytest.mark.parametrize("overrides", [{"motor_noise": 0.1}, {"sensory_noise": 0.1}])

@@ -140,7 +140,7 @@ def test_saved_results_are_drawn_again_without_training_and_pickles(copied, caps
 def test_the_figure_shows_every_learner_and_the_optimum(compared):
     results = comparison.load_results(compared, LABELS)
     _, params = make(max_steps_in_episode=10, dt=0.2, motor_delay=1)
-    figure = draw_curves(results, params)
+    figure = draw_curves(results, comparison.reference_of(params, 0))
     by_steps, by_seconds = figure.axes
     for ax in (by_steps, by_seconds):
         assert ax.get_xscale() == ax.get_yscale() == "log"
@@ -289,14 +289,30 @@ def test_where_there_is_no_exact_optimum_learners_are_compared_without_it(compar
     results = comparison.load_results(compared, LABELS)
     _, params = make(max_steps_in_episode=10, dt=0.2, motor_delay=1)
     params = params.replace(loss=params.loss + Quartic())
-    assert [row["learner"] for row in comparison.table(results, params)] == ["BPTT", "PPO", "SAC"]
-    curves = draw_curves(results, params)
+    rows = comparison.table(results, params, None)
+    assert [row["learner"] for row in rows] == ["BPTT", "PPO", "SAC"]
+    curves = draw_curves(results, None)
     assert [line.get_label() for line in curves.axes[0].lines] == ["BPTT", "PPO", "SAC"]
     reaches = draw_side_by_side(results, params)
     titles = [ax.get_title() for ax in reaches.axes]
     assert [title for title in titles if title] == ["BPTT", "PPO", "SAC"]
     for figure in (curves, reaches):
         plt.close(figure)
+
+
+def test_where_there_is_no_exact_optimum_learners_are_beside_the_best_known_loss(compared):
+    results = comparison.load_results(compared, LABELS)
+    _, params = make(max_steps_in_episode=10, dt=0.2, motor_delay=1)
+    params = params.replace(loss=params.loss + Quartic())
+    reference = comparison.reference_of(params, 1)
+    best, *rows = comparison.table(results, params, reference)
+    assert (best["learner"], best["environment"]) == ("best known", reference.total)
+    for row in rows:
+        assert row["times best known"] == pytest.approx(row["environment"] / reference.total)
+    curves = draw_curves(results, reference)
+    assert curves.axes[0].lines[-1].get_label() == "best known"
+    assert "times best known" in comparison.markdown([best, *rows])
+    plt.close(curves)
 
 
 def test_without_stable_baselines3_it_is_said_before_anything_is_trained(

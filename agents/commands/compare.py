@@ -43,6 +43,9 @@ class Compare:
     """What to compare."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each learner is trained once with each."""
+    best_known_starts: int = 0
+    """Where the optimum is not exactly known, from how many commands to look for the best known
+    loss, which takes minutes; 0 for not at all."""
     experiment: tyro.conf.Suppress[Experiment] = field(default_factory=Experiment)
 
     def run(self) -> None:
@@ -52,11 +55,12 @@ class Compare:
         results = comparison.load_results(self.out, labels)
         description = comparison.read_description(self.out)
         _, params = comparison.experiment_of(self.out, description).make()
-        rows = comparison.table(results, params)
+        reference = comparison.reference_of(params, self.best_known_starts)
+        rows = comparison.table(results, params, reference)
         text = comparison.markdown(rows)
         write_whole(self.out / "table.md", text + "\n")
         comparison.write_csv(self.out / "table.csv", rows)
-        save_figure(draw_curves(results, params), self.out / "comparison.png", dpi=110)
+        save_figure(draw_curves(results, reference), self.out / "comparison.png", dpi=110)
         save_figure(draw_side_by_side(results, params), self.out / "reaches.png", dpi=72)
         print(f"\n{text}\n\nThe comparison is in {self.out}.")
         unfinished = [

@@ -35,6 +35,9 @@ class Evaluate:
     """Folders of the runs, one or more."""
     seed: int = 0
     """For noise."""
+    best_known_starts: int = 0
+    """Where the optimum is not exactly known, from how many commands to look for the best known
+    loss, which takes minutes; 0 for not at all."""
     experiment: tyro.conf.Suppress[Experiment] = field(default_factory=Experiment)
 
     def run(self) -> None:
@@ -50,7 +53,9 @@ class Evaluate:
                 trials = params.task.validation_trials()
                 command = command_of(folder)
                 costs = (ActivityCost(),) if command is None else command.policy_costs
-                metrics, trajectory = evaluate_all(policy, params, trials, costs, key)
+                metrics, trajectory = evaluate_all(
+                    policy, params, trials, costs, key, self.best_known_starts
+                )
                 changes = dataclasses.asdict(self.experiment)
                 del changes["id"]
                 write_json(folder / "evaluation.json", {**metrics, "changes": changes})
@@ -71,6 +76,7 @@ def spread(policies: Sequence[dict[str, Any]]) -> str:
         {
             **{name.replace("_", " "): loss for name, loss in metrics["losses"].items()},
             "times optimum": metrics.get("ratio_to_optimum", np.nan),
+            "times best known": metrics.get("ratio_to_best_known", np.nan),
             "endpoint error [mm]": 1e3 * metrics["endpoint_error"],
             "peak speed [m/s]": metrics["peak_speed"],
         }

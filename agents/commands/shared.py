@@ -207,12 +207,14 @@ def evaluate_all(
     trials: Trial,
     policy_costs: Sequence[PolicyCost],
     key: PRNGKeyArray,
+    n_starts: int = 0,
 ) -> tuple[dict[str, Any], Trajectory]:
     """Metrics, and the trajectory of the policy, or of the first replicate if there are several."""
-    env, costs = ReachEnv(), policy_costs
+    env = ReachEnv()
+    how: dict[str, Any] = {"policy_costs": policy_costs, "n_starts": n_starts, "key": key}
     if count_replicates(policy) is None:
-        return evaluate(policy, env, params, trials, policy_costs=costs, key=key)
-    metrics = evaluate_replicates(policy, env, params, trials, policy_costs=costs, key=key)
+        return evaluate(policy, env, params, trials, **how)
+    metrics = evaluate_replicates(policy, env, params, trials, **how)
     return metrics, rollout(env, params, tree_take(policy, 0), trials, key)
 
 

@@ -23,7 +23,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from agents.evaluation import evaluate, random_trials
 from agents.experiment import Experiment
 from agents.objective import losses_by_term
-from agents.optimum import optimal_loss
+from agents.optimum import BestKnownLoss, OptimalLoss
+from agents.optimum.best_known import BEST_KNOWN
+from agents.optimum.reference import reference_loss
 from agents.reports.tables import as_markdown
 from agents.storage.files import write_whole
 from agents.storage.history import History
@@ -269,20 +271,30 @@ def by_learner(results: Sequence[Result]) -> dict[str, list[Result]]:
     return groups
 
 
-def table(results: Sequence[Result], params: ReachParams) -> list[dict[str, Any]]:
-    """Return a row for each learner, with medians over its seeds, after one for the exact optimum.
+def reference_of(params: ReachParams, n_starts: int) -> OptimalLoss | BestKnownLoss | None:
+    """Return the loss that learners are compared with on the validation trials, if there is one."""
+    try:
+        return reference_loss(params, params.task.validation_trials(), n_starts=n_starts)
+    except ValueError:
+        return None
+
+
+def table(
+    results: Sequence[Result],
+    params: ReachParams,
+    reference: OptimalLoss | BestKnownLoss | None,
+) -> list[dict[str, Any]]:
+    """Return a row for each learner, with medians over its seeds, after one for the reference.
 
     Losses are those on the validation trials, except for the ratio on random trials.
     """
     rows: list[dict[str, Any]] = []
-    try:
-        optimum = optimal_loss(params, params.task.validation_trials())
-    except ValueError:
-        pass
-    else:
-        ratios = {"times optimum": 1.0, "times optimum, random": 1.0}
-        best = {**optimum.losses, "environment": optimum.total}
-        rows.append({"learner": "exact optimum", **best, **ratios})
+    is_local = reference is not None and reference.kind == BEST_KNOWN
+    if reference is not None:
+        exact = {"times optimum": 1.0, "times optimum, random": 1.0}
+        ratios = {"times best known": 1.0} if is_local else exact
+        best = {**reference.losses, "environment": reference.total}
+        rows.append({"learner": reference.kind if is_local else "exact optimum", **best, **ratios})
     for label, group in by_learner(results).items():
         losses = [result.metrics["losses"] for result in group]
         metrics = [result.metrics for result in group]
@@ -293,6 +305,7 @@ def table(results: Sequence[Result], params: ReachParams) -> list[dict[str, Any]
                 "seeds": len(group),
                 **{name: _median(losses, name) for name in params.loss.names},
                 "environment": _median(losses, "environment"),
+                **_times_best_known(_median(losses, "environment"), reference),
                 "times optimum": _median(metrics, "ratio_to_optimum"),
                 "times optimum, random": _median(random_metrics, "ratio_to_optimum"),
                 "hidden": _median(losses, "hidden"),
@@ -336,6 +349,14 @@ def _without_time(experiment: Experiment) -> dict[str, Any]:
     return settings
 
 
+def _times_best_known(
+    loss: float, reference: OptimalLoss | BestKnownLoss | None
+) -> dict[str, float]:
+    if reference is None or reference.kind != BEST_KNOWN:
+        return {}
+    return {"times best known": loss / reference.total}
+
+
 def _median(rows: Sequence[dict[str, Any]], name: str) -> float:
     return float(np.median([row.get(name, np.nan) for row in rows]))
 
@@ -352,7 +373,7 @@ def _cell(name: str, value: Any) -> str:
         return value
     if isinstance(value, int):
         return f"{value:,}"
-    if name.startswith("times optimum"):
+    if name.startswith("times "):
         return f"{value:.3f}" if value < 100 else f"{value:,.0f}"
     if name == "seconds":
         return f"{value:,.0f}"

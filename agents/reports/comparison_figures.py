@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from agents.optimum import OptimalPolicy, optimal_loss
+from agents.optimum import BestKnownLoss, OptimalLoss, OptimalPolicy
+from agents.optimum.best_known import BEST_KNOWN
 from agents.reports.comparison import Result, by_learner
 from agents.storage.runs import key_from
 from fbx_env import ReachEnv, ReachParams, Trajectory, plot, rollout
@@ -17,8 +18,8 @@ from fbx_env.figures import colors
 from fbx_env.plot import style
 
 
-def draw_curves(results: Sequence[Result], params: ReachParams) -> Figure:
-    """Draw loss against environment steps and against wall-clock, the exact optimum as a line.
+def draw_curves(results: Sequence[Result], reference: OptimalLoss | BestKnownLoss | None) -> Figure:
+    """Draw loss against environment steps and against wall-clock, the reference as a line.
 
     Lines are medians over seeds, bands go from the lowest to the highest. Both axes are
     logarithmic; what was before the first step or second is left out.
@@ -27,13 +28,10 @@ def draw_curves(results: Sequence[Result], params: ReachParams) -> Figure:
     groups = by_learner(results)
     for (label, group), color in zip(groups.items(), colors.PALETTE, strict=False):
         _draw_learner(axes, label, group, color)
-    try:
-        optimum = optimal_loss(params, params.task.validation_trials()).total
-    except ValueError:
-        pass
-    else:
+    if reference is not None:
+        label = BEST_KNOWN if reference.kind == BEST_KNOWN else "exact optimum"
         for ax in axes:
-            ax.axhline(optimum, color="black", lw=1.2, ls=(0, (5, 2)), label="exact optimum")
+            ax.axhline(reference.total, color="black", lw=1.2, ls=(0, (5, 2)), label=label)
     for ax, label in zip(axes, ("Environment steps", "Wall-clock [s]"), strict=True):
         style.tidy(ax, xscale="log", yscale="log", xlabel=label)
         low, high = ax.get_xlim()

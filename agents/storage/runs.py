@@ -65,13 +65,15 @@ def prepare_folder(folder: Path, overwrite: bool, files: Iterable[str]) -> None:
 
 def summary(metrics: dict[str, Any]) -> str:
     """The figures a reader looks for first, as lines of text."""
-    losses, optimum = metrics["losses"], metrics.get("optimum", {})
-    lines = [f"{'Validation loss':<18}{'policy':>12}" + f"{'optimum':>12}" * bool(optimum)]
+    losses = metrics["losses"]
+    kind = "best_known" if "best_known" in metrics else "optimum"
+    reference, label = metrics.get(kind, {}), kind.replace("_", " ")
+    lines = [f"{'Validation loss':<18}{'policy':>12}" + f"{label:>12}" * bool(reference)]
     for name, value in losses.items():
-        best = f"{optimum[name]:>12.3e}" if name in optimum else ""
+        best = f"{reference[name]:>12.3e}" if name in reference else ""
         lines.append(f"  {name.replace('_', ' '):<16}{value:>12.3e}{best}")
-    if "ratio_to_optimum" in metrics:
-        lines.append(f"Environment's terms: {metrics['ratio_to_optimum']:.3f} times the optimum")
+    if (ratio := f"ratio_to_{kind}") in metrics:
+        lines.append(f"Environment's terms: {metrics[ratio]:.3f} times the {label}")
     else:
         lines.append(f"No exact optimum: {metrics['no_optimum']}")
     if "replicates" in metrics:
