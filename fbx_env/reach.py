@@ -32,20 +32,22 @@ def _are_out_of_reach(plant: Plant, start: Float[Array, "*trials 2"]) -> Bool[Ar
 
 
 def check_trials(params: ReachParams, trials: Trial) -> None:
-    """Check given trials as far as they are known: that they fit the experiment, and their starts.
+    """Check given trials as far as they are known: that they fit, and can be reached.
 
     Args:
         params: the experiment.
         trials: one trial, or several along a leading axis.
 
     Raises:
-        ValueError: if a start is out of the plant's reach, or epochs are longer than a trial.
+        ValueError: if a start or goal is out of reach, or epochs are longer than a trial.
     """
     trials.run_checks("__check_params__", params)
-    start = jnp.asarray(trials.start)
-    beyond = _are_out_of_reach(params.plant, start)
-    if not isinstance(beyond, jax.core.Tracer) and beyond.any():
-        raise ValueError(out_of_reach(params.plant, start.reshape(-1, 2)[jnp.argmax(beyond)]))
+    for name in ("start", "goal"):
+        place = jnp.asarray(getattr(trials, name))
+        beyond = _are_out_of_reach(params.plant, place)
+        if not isinstance(beyond, jax.core.Tracer) and beyond.any():
+            far = place.reshape(-1, 2)[jnp.argmax(beyond)]
+            raise ValueError(out_of_reach(params.plant, far, name))
 
 
 def out_of_reach(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bodies import PLANTS, POSTURE, external_force, first_state, no_load, plant_of, recording
 
-from fbx_env import ConstantForce, ReachEnv, TwoLinkArm, make
+from fbx_env import ConstantForce, ReachEnv, ReachGymEnv, Trial, TwoLinkArm, make, rollout
 from fbx_env.parts.plants.two_link_skeleton import TwoLinkSkeleton
 
 ANGLE, RATE = jnp.array(POSTURE), jnp.array([1.0, -2.0])
@@ -210,3 +210,12 @@ def test_loads_act_at_the_hand(id):
 def test_what_is_not_allowed_is_refused(make_bad, message):
     with pytest.raises(ValueError, match=message):
         make_bad()
+
+
+def test_goals_out_of_reach_are_refused():
+    env, params = make("TwoLinkArmReach-v0")
+    with pytest.raises(ValueError, match=r"goal must be within the reach of TwoLinkArm, got \[2.0"):
+        rollout(env, params, None, Trial((0.0, 0.4), (2.0, 2.0)), jax.random.key(0))
+    gym = ReachGymEnv(env_id="TwoLinkArmReach-v0")
+    with pytest.raises(ValueError, match=r"goal must be within the reach of TwoLinkArm, got \[2.0"):
+        gym.reset(seed=0, options={"start": (0.0, 0.4), "goal": (2.0, 2.0)})

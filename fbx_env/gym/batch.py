@@ -19,7 +19,7 @@ from fbx_env.gym.packing import buffer_size, element_dtype, pack, unpack
 from fbx_env.params import ReachParams
 from fbx_env.parts.draws.drawing import draw_trial, with_drawn
 from fbx_env.processes import refuse_fork
-from fbx_env.reach import is_out_of_reach, out_of_reach
+from fbx_env.reach import check_trials, is_out_of_reach, out_of_reach
 
 ENV = ReachEnv()
 
@@ -202,7 +202,7 @@ class ReachBatch:
         if len(far):
             raise ValueError(out_of_reach(self.params.plant, trials.start[far[0]]))
         some = jax.tree.map(lambda leaf: leaf[which], trials).replace()
-        some.run_checks("__check_params__", self.params)
+        check_trials(self.params, some)
 
     def step(self, commands: Float[np.ndarray, "trials controls"]) -> Rows:
         """Take one step in every trial, and none further than that: ended trials are not reset."""
