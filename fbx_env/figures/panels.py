@@ -113,6 +113,12 @@ def speed_panel(reaches: Reaches) -> Panel:
     return _time_course(reaches, analysis.speed(reaches.vel), "Speed", "m/s")
 
 
+def distance_panel(reaches: Reaches) -> Panel:
+    """Distance to the target over time."""
+    distance = np.linalg.norm(reaches.pos - reaches.target_at_states, axis=-1)
+    return _time_course(reaches, distance, "Target distance", "m")
+
+
 def unit_panels(reaches: Reaches, units: Int[np.ndarray, " chosen"]) -> list[Panel]:
     """The activity of each of some units over time."""
     return [

@@ -17,5 +17,7 @@ from fbx_env.plot.reaches import reach_endpoints as reach_endpoints
 from fbx_env.plot.reaches import speed_profiles as speed_profiles
 from fbx_env.plot.style import paper_style as paper_style
 from fbx_env.plot.style import save_figure as save_figure
+from fbx_env.plot.timeline import aligned_time_courses as aligned_time_courses
+from fbx_env.plot.timeline import position_and_target as position_and_target
 from fbx_env.plot.training import loss_history as loss_history
 from fbx_env.plot.training import training_and_validation as training_and_validation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -16,9 +15,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fbx_env.analysis import CosineTuning
 from fbx_env.figures import colors, records
-from fbx_env.figures.layout import MANY, grid_columns, largest
+from fbx_env.figures.layout import MANY, largest
 from fbx_env.figures.panels import Components, component_panels, unit_panels
-from fbx_env.plot import style
+from fbx_env.plot import grids, style
 from fbx_env.plot.curves import draw_panel, means_legend_below
 from fbx_env.rollout import Trajectory
 
@@ -99,11 +98,11 @@ def activity_sample_units(
     """
     reaches = records.reaches(trajectory)
     panels = unit_panels(reaches, records.chosen_units(reaches, n_units, units, key))
-    flat = style.given_axes(_grid(len(panels)) if axes is None else axes, len(panels))
+    flat = style.given_axes(grids.new_grid(len(panels)) if axes is None else axes, len(panels))
     for ax, panel in zip(flat, panels, strict=True):
         draw_panel(ax, panel, reaches)
-    _label_outer(flat)
-    style.direction_key(_upper_right(flat), reaches.direction)
+    grids.label_outer(flat)
+    style.direction_key(grids.upper_right(flat), reaches.direction)
     if axes is None:
         means_legend_below(style.figure_of(flat[0]), panels[0])
     return style.figure_of(flat[0]), flat
@@ -233,43 +232,6 @@ def _draw_shares(ax: Axes, components: Components) -> None:
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(frameon=False, loc="best", fontsize=style.SMALL)
-
-
-def _grid(n: int) -> np.ndarray:
-    """A new figure of ``n`` axes on common scales."""
-    columns = grid_columns(n)
-    rows = math.ceil(n / columns)
-    size = (2.5 * columns + 1.4, 1.6 * rows + 0.7)
-    _, axes = style.new_axes(rows, columns, size, sharex=True, sharey=True)
-    for ax in axes[n:]:
-        ax.remove()
-    return axes[:n]
-
-
-def _label_outer(axes: np.ndarray) -> None:
-    """Keep the labels of those axes of a grid that have no others below, or to the left."""
-    cells = [_cell(ax) for ax in axes]
-    for ax, (row, column) in zip(axes, cells, strict=True):
-        if (row + 1, column) in cells:
-            ax.set_xlabel("")
-        else:
-            ax.tick_params(labelbottom=True)
-        if (row, column - 1) in cells:
-            ax.set_ylabel("")
-        else:
-            ax.tick_params(labelleft=True)
-
-
-def _upper_right(axes: np.ndarray) -> Axes:
-    """The axes of a grid that stand furthest right in its first row."""
-    corner: Axes = min(axes, key=lambda ax: (_cell(ax)[0], -_cell(ax)[1]))
-    return corner
-
-
-def _cell(ax: Axes) -> tuple[float, float]:
-    """Row and column of axes in their grid; nowhere if they are in none."""
-    spec = ax.get_subplotspec()
-    return (math.nan, math.nan) if spec is None else (spec.rowspan.start, spec.colspan.start)
 
 
 def _widest_gap(angles: Float[np.ndarray, " n"]) -> float:
