@@ -1,6 +1,7 @@
 """The public names of ``agents``, which are importable from there."""
 
 from agents.bptt import BPTTConfig as BPTTConfig
+from agents.bptt import Ramp as Ramp
 from agents.bptt import TrainingError as TrainingError
 from agents.bptt import train as train
 from agents.bptt import train_replicates as train_replicates

@@ -20,6 +20,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from agents.bptt.devices import mean_over_trials, own_trials, with_mean_gradient
 from agents.bptt.optimizers import checked_optimizer, take_step
+from agents.bptt.schedules import Schedule, check_schedules, scheduled
 from agents.bptt.trainable import select_trainable
 from agents.objective import (
     ActivityCost,
@@ -56,11 +57,18 @@ class BPTTConfig:
     rematerialise: bool = False
     """Whether the backward pass computes each step anew from the state before it, instead of
     keeping all that happened inside of it: less memory for long trials, and more time."""
+    schedules: tuple[Schedule, ...] = ()
+    """What changes in the experiment during training, each ``schedule(progress, params) -> params``
+    with a progress from 0 to 1; validation is of the experiment itself."""
     log_step: int = 200
     """Updates between two evaluations on the validation trials, each with a line of output."""
 
     def __post_init__(self) -> None:
         values: dict[str, Any] = {"policy_costs": checked_costs(self.policy_costs)}
+        values["schedules"] = checks.instance("schedules", self.schedules, tuple)
+        for each in values["schedules"]:
+            if not callable(each):
+                raise TypeError(f"schedules must be functions of progress and params, got {each!r}")
         for name in ("n_batches", "batch_size", "log_step"):
             values[name] = checks.whole(name, getattr(self, name), at_least=1, at_most=2**31 - 1)
         for name in ("learning_rate", "clip_norm"):
@@ -124,12 +132,25 @@ class Setup(NamedTuple):
         trainable: a pytree like the policy, with True for the arrays that learn.
         optimizer: of optax, or the ``Rates`` of the default one.
         batch_size: trials in each update.
+        schedules: what changes in the experiment from update to update.
+        n_updates: of the whole training, by which schedules know its progress; ``None`` without
+            schedules.
     """
 
     objective: Objective
     trainable: PyTree[bool]
     optimizer: optax.GradientTransformation | Rates
     batch_size: int
+    schedules: tuple[Schedule, ...] = ()
+    n_updates: Int[Array, ""] | None = None
+
+    def at(self, iteration: Int[Array, ""]) -> Objective:
+        """Return what is minimised in an update."""
+        if self.n_updates is None:
+            return self.objective
+        progress = iteration / jnp.maximum(self.n_updates - 1, 1)
+        params = scheduled(self.schedules, progress, self.objective.params)
+        return self.objective._replace(params=params)
 
 
 class TrainState(NamedTuple):
@@ -173,7 +194,9 @@ def make_setup(
         )
     trainable = select_trainable(policy, where_train)
     used = Rates.of(config) if optimizer is None else checked_optimizer(optimizer)
-    return Setup(objective, trainable, used, config.batch_size)
+    check_schedules(config.schedules, params)
+    n_updates = jnp.asarray(config.n_batches) if config.schedules else None
+    return Setup(objective, trainable, used, config.batch_size, config.schedules, n_updates)
 
 
 def init_state(policy: Any, setup: Setup, key: PRNGKeyArray) -> TrainState:
@@ -196,13 +219,14 @@ def update(state: TrainState, setup: Setup, mesh: Mesh | None = None) -> tuple[T
     keys_trials, keys_noise = own_trials(
         tuple(jax.random.split(key, setup.batch_size) for key in keys), mesh
     )
-    trials = jax.vmap(setup.objective.params.task.sample)(keys_trials)
+    objective = setup.at(state.iteration)
+    trials = jax.vmap(objective.params.task.sample)(keys_trials)
     learning, fixed = eqx.partition(state.policy, setup.trainable)
 
     def loss(learning: PyTree) -> tuple[Float[Array, ""], Terms]:
         policy = eqx.combine(with_mean_gradient(learning, mesh), fixed)
         means: tuple[Float[Array, ""], Terms] = mean_over_trials(
-            mean_loss(policy, setup.objective, trials, keys_noise), mesh
+            mean_loss(policy, objective, trials, keys_noise), mesh
         )
         return means
 

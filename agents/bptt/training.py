@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, PyTree
 from tqdm import tqdm
 
 from agents.bptt.algorithm import BPTTConfig, Rates, Setup, TrainState, init_state, make_setup
@@ -25,6 +25,7 @@ from agents.bptt.devices import (
 )
 from agents.bptt.optimizers import first_steps
 from agents.bptt.run import Run
+from agents.bptt.schedules import Ramp, scheduled
 from agents.objective import Keys
 from agents.storage.checkpoints import CheckpointManager, Checkpoints, from_bytes, to_bytes
 from agents.storage.history import History
@@ -195,11 +196,20 @@ def _identity(state: TrainState, setup: Setup, config: BPTTConfig, trials: Trial
     """What tells this training from others, ready for JSON."""
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     settings["policy_costs"] = [cost.name for cost in config.policy_costs]
+    settings["schedules"] = [str(each) for each in config.schedules if isinstance(each, Ramp)]
     functions = {}
     if not isinstance(setup.optimizer, Rates):
         functions["optimizer"] = fingerprint(
             partial(first_steps, setup.optimizer), eqx.filter(state.policy, setup.trainable)
         )
+    if config.schedules:
+        arrays, static = eqx.partition(setup.objective.params, eqx.is_array)
+
+        def changed(progress: Array, arrays: PyTree) -> PyTree:
+            params = scheduled(config.schedules, progress, eqx.combine(arrays, static))
+            return eqx.filter(params, eqx.is_array)
+
+        functions["schedules"] = fingerprint(changed, jnp.zeros(()), arrays)
     exact = {**setup.objective._asdict(), "trainable": setup.trainable, "key": state.key}
     rounded = {"state": state, "validation_trials": trials}
     return {"config": settings, **describe(exact, rounded, **functions)}

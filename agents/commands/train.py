@@ -15,7 +15,7 @@ import jax
 import tyro
 from jaxtyping import PRNGKeyArray
 
-from agents.bptt import BPTTConfig, Computers, TrainingError, train, train_replicates
+from agents.bptt import BPTTConfig, Computers, Ramp, TrainingError, train, train_replicates
 from agents.commands.shared import TrainingCommand, write_metrics
 from agents.objective import ActivityCost, PolicyCost
 from agents.policies import make_policy
@@ -34,6 +34,7 @@ class Settings(BPTTConfig):
     """Those that the command line has; costs of the policy are other options."""
 
     policy_costs: tyro.conf.Suppress[tuple[PolicyCost, ...]] = BPTTConfig.policy_costs
+    schedules: tyro.conf.Suppress[tuple[Any, ...]] = ()
 
 
 class Problem(NamedTuple):
@@ -70,6 +71,11 @@ class Train(TrainingCommand):
     """Weight of the squared activity of the hidden units, at least 0."""
     n_replicates: int = 1
     """Models to train side by side, each with initial weights, trials and noise of its own."""
+    linear_ramp: tuple[tuple[str, float, float], ...] = ()
+    """Numbers that change evenly during training, each by its dotted name with its first and last
+    value, as loads.curl.strength 0 13."""
+    cosine_ramp: tuple[tuple[str, float, float], ...] = ()
+    """The same, for numbers that change slowly at the beginning and the end."""
     bptt: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     computers: Annotated[Computers, tyro.conf.arg(name="")] = field(default_factory=Computers)
 
@@ -83,6 +89,12 @@ class Train(TrainingCommand):
         checks.number("hidden_weight", self.hidden_weight, at_least=0)
         return (ActivityCost(weight=self.hidden_weight),)
 
+    @property
+    def schedules(self) -> tuple[Ramp, ...]:
+        """What changes in the experiment during training."""
+        linear = (Ramp(*each) for each in self.linear_ramp)
+        return (*linear, *(Ramp(*each, shape="cosine") for each in self.cosine_ramp))
+
     def prepare(self) -> Problem | None:
         """Find the devices and make the untrained policy; other processes train with the first."""
         if self.computers.coordinator is not None:
@@ -90,7 +102,9 @@ class Train(TrainingCommand):
         devices = self.computers.start()
         env, params = self.experiment.make()
         settings = {each.name: getattr(self.bptt, each.name) for each in fields(BPTTConfig)}
-        config = BPTTConfig(**{**settings, "policy_costs": self.policy_costs})
+        config = BPTTConfig(
+            **{**settings, "policy_costs": self.policy_costs, "schedules": self.schedules}
+        )
         self.checkpoints(Path())
         policy = jax.block_until_ready(self.untrained(env, params))
         problem = Problem(policy, env, params, config, devices)
