@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from agents.objective import ActivityCost, PolicyCost, checked_costs, losses_by_term
-from agents.optimum.best_known import BEST_KNOWN
+from agents.optimum.best_known import BEST_KNOWN, MAX_STARTS
 from agents.optimum.reference import reference_loss
-from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, rollout, tree_take
+from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks, rollout, tree_take
 
 N_RANDOM_TRIALS = 1024
 """Trials drawn from the task on which every learner is evaluated, beside the validation trials."""
@@ -71,6 +71,7 @@ def evaluate(
         >>> metrics["ratio_to_optimum"]
         1.008
     """
+    checks.instance("params", params, ReachParams)
     costs = checked_costs(policy_costs, params.loss)
     trajectory = rollout(env, params, policy, trials, key)
     metrics = _measure(policy, params, trajectory, costs)
@@ -101,6 +102,7 @@ def evaluate_replicates(
     Raises:
         ValueError: if the arrays of the policies share no leading axis.
     """
+    checks.instance("params", params, ReachParams)
     costs = checked_costs(policy_costs, params.loss)
     tree_take(policies, 0)
     n_replicates = len(jax.tree.leaves(eqx.filter(policies, eqx.is_array))[0])
@@ -133,6 +135,7 @@ def _reference(
     params: ReachParams, trials: Trial, n_starts: int
 ) -> tuple[str, dict[str, float]] | str:
     """What losses are compared with, by term and of the environment; or why there is nothing."""
+    checks.whole("n_starts", n_starts, at_least=0, at_most=MAX_STARTS)
     try:
         best = reference_loss(params, trials, n_starts=n_starts)
     except ValueError as reason:

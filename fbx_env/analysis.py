@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,13 +11,15 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 
 from fbx_env import checks
 
+MAX_UNITS = 10**6
+
 Numbers = np.ndarray | Array
 """Arrays of NumPy or of JAX."""
 
 
 def speed(vel: Real[Numbers, "... 2"]) -> Float[np.ndarray, "..."]:
     """Speed [m/s] of velocities [m/s]."""
-    length: Float[np.ndarray, "..."] = np.linalg.norm(np.asarray(vel), axis=-1)
+    length: Float[np.ndarray, "..."] = np.linalg.norm(_in_the_plane("vel", vel), axis=-1)
     return length
 
 
@@ -27,7 +30,10 @@ def directions(
 
     A reach that goes nowhere has direction 0.
     """
-    x, y = np.moveaxis(np.asarray(goal, float) - np.asarray(start, float), -1, 0)
+    start, goal = _in_the_plane("start", start), _in_the_plane("goal", goal)
+    if start.shape != goal.shape:
+        raise ValueError(f"start and goal must have one shape, got {start.shape} and {goal.shape}")
+    x, y = np.moveaxis(goal - start, -1, 0)
     # Rounding first keeps a hair below the x axis from becoming a full turn.
     angle: Float[np.ndarray, " trials"] = np.round(np.arctan2(y, x), 4) % np.round(2 * np.pi, 4)
     return angle
@@ -73,7 +79,8 @@ def cosine_tuning(
         >>> cosine_tuning(0.3 + 0.2 * np.cos(angle - 1.0)[:, None], angle).direction
         array([1.])
     """
-    activity, direction = np.asarray(activity, float), np.asarray(direction, float)
+    activity = checks.array("activity", activity).astype(float)
+    direction = checks.array("direction", direction).astype(float)
     if activity.ndim != 2 or direction.shape != activity.shape[:1]:
         raise ValueError(
             "activity must be (trials, units) and direction (trials,), "
@@ -128,7 +135,7 @@ def principal_components(activity: Real[Numbers, "... units"]) -> PrincipalCompo
         >>> principal_components(line).components[0]
         array([0.6, 0.8])
     """
-    activity = np.asarray(activity, float)
+    activity = checks.array("activity", activity).astype(float)
     if activity.ndim < 2 or not activity.size:
         raise ValueError(
             f"activity must be (..., units), of one sample or more, got shape {activity.shape}"
@@ -166,11 +173,19 @@ def sample_units(n_units: int, available: int, key: PRNGKeyArray) -> Int[np.ndar
         (3,)
     """
     n_units = checks.whole("n_units", n_units, at_least=1)
-    available = checks.whole("available", available, at_least=1)
+    available = checks.whole("available", available, at_least=1, at_most=MAX_UNITS)
     checks.key("key", key)
     if n_units > available:
         raise ValueError(f"n_units must be at most {available}, the units there are, got {n_units}")
     return np.asarray(jax.random.permutation(key, available))[:n_units]
+
+
+def _in_the_plane(name: str, vectors: Any) -> Float[np.ndarray, "... 2"]:
+    """Vectors in float64, or an error that names them."""
+    given = checks.array(name, vectors).astype(float)
+    if given.shape[-1:] != (2,):
+        raise ValueError(f"{name} must have shape (..., 2), got {given.shape}")
+    return given
 
 
 def _check_finite(*arrays: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 
 def real(
@@ -45,12 +45,7 @@ def real(
     """
     known = _known(value)
     if not _is_traced(known):
-        try:
-            given = np.asarray(known)
-        except (TypeError, ValueError):
-            given = np.asarray(None)
-        if given.dtype.kind not in "fiu" and not jnp.issubdtype(given.dtype, jnp.floating):
-            raise TypeError(f"{name} must be a number or an array of numbers, got {known!r}")
+        given = array(name, known, "a number or an array of numbers")
         with np.errstate(over="ignore"):
             given = given.astype(jnp.result_type(float))
         allowed, valid = ["finite"], np.isfinite(given)
@@ -62,19 +57,30 @@ def real(
             allowed, valid = [*allowed, f"at most {at_most:g}"], valid & (given <= at_most)
         if not valid.all():
             raise ValueError(f"{name} must be {' and '.join(allowed)}, got {_show(known)}")
-    array = jnp.asarray(value, dtype=float)
-    if 0 in array.shape:
-        raise ValueError(f"{name} must have numbers, got an array of shape {array.shape}")
-    n_axes = min(array.ndim, 1) if shape is None else len(shape)
-    last = array.shape[max(array.ndim - n_axes, 0) :]
+    checked = jnp.asarray(value, dtype=float)
+    if 0 in checked.shape:
+        raise ValueError(f"{name} must have numbers, got an array of shape {checked.shape}")
+    n_axes = min(checked.ndim, 1) if shape is None else len(shape)
+    last = checked.shape[max(checked.ndim - n_axes, 0) :]
     if shape is not None and not _fits(last, shape):
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    if array.ndim > n_axes and _single.get():
+        raise ValueError(f"{name} must have shape {shape}, got {checked.shape}")
+    if checked.ndim > n_axes and _single.get():
         raise ValueError(
-            f"{name} must have shape {last} in one experiment, got {array.shape}; "
+            f"{name} must have shape {last} in one experiment, got {checked.shape}; "
             "map over several with jax.vmap"
         )
-    return array
+    return checked
+
+
+def array(name: str, value: Any, what: str = "an array of numbers") -> Shaped[np.ndarray, "..."]:
+    """Return ``value`` as a NumPy array of numbers, of any shape, or raise ``TypeError``."""
+    try:
+        given = np.asarray(value)
+    except (TypeError, ValueError):  # Rows of unequal length, or random keys.
+        given = np.asarray(None)
+    if given.dtype.kind not in "fiu" and not jnp.issubdtype(given.dtype, jnp.floating):
+        raise TypeError(f"{name} must be {what}, got {_show(value)}")
+    return given
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -106,14 +112,14 @@ def numeric(name: str, value: Any, shape: tuple[int, ...]) -> Float[Array, "..."
         ValueError: if its shape is wrong.
     """
     try:
-        array = jnp.asarray(value)
-    except (TypeError, ValueError) as error:
+        given = jnp.asarray(value)
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{name} must be an array of numbers, got {_show(value)}") from error
-    if jnp.issubdtype(array.dtype, jnp.complexfloating) or array.dtype == bool:
+    if jnp.issubdtype(given.dtype, jnp.complexfloating) or given.dtype == bool:
         raise TypeError(f"{name} must be an array of numbers, got {_show(value)}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    return array.astype(float)
+    if given.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {given.shape}")
+    return given.astype(float)
 
 
 def number(
@@ -238,7 +244,12 @@ def within_trial(what: str, begin: Any, end: Any, params: Any) -> None:
 
 
 def known(what: str, name: str, names: Iterable[str]) -> str:
-    """Return a name that is among the known ones, or raise ``ValueError`` with the nearest."""
+    """Return a name that is among the known ones, or raise ``ValueError`` with the nearest.
+
+    Raises:
+        TypeError: if it is no text.
+    """
+    instance(what, name, str)
     names = list(names)
     if name not in names:
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
@@ -280,13 +291,8 @@ def command(
         TypeError: if ``value`` is not numeric.
         ValueError: if its shape is wrong or an element is not finite.
     """
-    try:
-        given = np.asarray(value)
-    except ValueError:  # Rows of unequal length.
-        given = np.asarray(None)
+    given = array(name, value)
     if given.dtype != np.float32:
-        if given.dtype.kind not in "fiu" and not jnp.issubdtype(given.dtype, jnp.floating):
-            raise TypeError(f"{name} must be an array of numbers, got {_show(value)}")
         with np.errstate(over="ignore"):
             given = given.astype(np.float32)
     if given.shape not in shapes:

@@ -268,6 +268,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
             truncation, and in ``info`` also ``final_observation``, of the trial that was going on.
         """
         params = self.default_params if params is None else params
+        checks.key("key", key)
         last_obs, last_state, reward, terminated, info = self.step_env(
             jax.random.fold_in(key, 0), state, action, params
         )
@@ -377,6 +378,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
     def state_space(self, params: ReachParams | None = None) -> spaces.Dict:
         """Any numbers, for the arrays of the state that are in dataclasses."""
         params = self.default_params if params is None else params
+        checks.instance("params", params, ReachParams)
         _, state = jax.eval_shape(self.reset_env, jax.random.key(0), params)
         return space_of(state)
 

@@ -49,8 +49,13 @@ def default_params(id: str = ENV_ID) -> ReachParams:
     Raises:
         ValueError: for an unknown id.
     """
-    body, task = IDS[checks.known("environment", checks.instance("id", id, str), IDS)]
+    body, task = IDS[known_id(id)]
     return TASKS[task](BODIES[body]())
+
+
+def known_id(id: str) -> str:
+    """Return an id, or raise: ``TypeError`` if it is no text, ``ValueError`` for an unknown one."""
+    return checks.known("environment", checks.instance("id", id, str), IDS)
 
 
 DEFAULTS: dict[str, Callable[[], ReachParams]] = {id: partial(default_params, id) for id in IDS}
@@ -59,7 +64,7 @@ DEFAULTS: dict[str, Callable[[], ReachParams]] = {id: partial(default_params, id
 
 def environment(id: str = ENV_ID) -> ReachEnv:
     """The environment that uses the params of an id where none are given."""
-    return ReachEnv() if id == ENV_ID else ReachEnv(DEFAULTS[id])
+    return ReachEnv() if known_id(id) == ENV_ID else ReachEnv(DEFAULTS[id])
 
 
 def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:

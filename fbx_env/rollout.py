@@ -122,6 +122,7 @@ def rollout(
     checks.instance("params", params, ReachParams).checked()
     checks.instance("trials", trials, Trial)
     checks.key("key", key)
+    check_policy(policy)
     if jnp.ndim(trials.start) > 2:
         raise ValueError(
             f"trials must have no leading axis or one, got start of shape {trials.start.shape}"
@@ -228,10 +229,15 @@ def rollout_trial(
     return Trajectory(trial=trial, time=time, drawn=drawn, controls=controls, **steps)
 
 
-def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape: Any) -> None:
-    """Ask for one command, without computing it, so that a misfit is told in our words."""
+def check_policy(policy: Any) -> None:
+    """Raise ``TypeError`` for what lacks the methods of a policy."""
     if not isinstance(policy, Policy):
         raise TypeError(f"policy must have __call__, initial_carry, activity, got {policy!r}")
+
+
+def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape: Any) -> None:
+    """Ask for one command, without computing it, so that a misfit is told in our words."""
+    check_policy(policy)
     advice = "if it is a group of replicates, take one with tree_take(policy, 0)"
 
     def first_step(obs: Any) -> tuple[Any, Any, Any, Any]:

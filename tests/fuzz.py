@@ -1,6 +1,6 @@
-"""Random command lines and keywords: each runs or is refused with a message.
+"""Random command lines, keywords and calls: each runs or is refused with a message.
 
-python tests/fuzz.py --command-lines 500 --keywords 500
+python tests/fuzz.py --command-lines 500 --keywords 500 --calls 5000
 
 A smaller dose is in the test suite.
 """
@@ -21,6 +21,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from fuzz_calls import fuzz_calls
 
 import fbx_env
 from agents.__main__ import main
@@ -178,9 +179,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--command-lines", type=int, default=500)
     parser.add_argument("--keywords", type=int, default=500)
+    parser.add_argument("--calls", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     random.seed(options.seed)
     print("Keywords:", dict(fuzz_keywords(options.keywords)), flush=True)
+    print("Calls:", dict(fuzz_calls(options.calls, VALUES)), flush=True)
     with tempfile.TemporaryDirectory() as root:
         print("Command lines:", dict(fuzz_command_lines(options.command_lines, Path(root))))

@@ -29,6 +29,8 @@ from agents.storage.runs import write_json
 from fbx_env import (
     CommandCost,
     Component,
+    Integration,
+    LegacyReachEnv,
     Loss,
     PointMass,
     Trial,
@@ -87,6 +89,10 @@ class Slashed(CommandCost):
 
 def trained(policy=POLICY, env=ENV, params=PARAMS, config=ONE, key=KEY, **options):
     return train(policy, env, params, config, key=key, write=None, **options)
+
+
+def judged(params=PARAMS, n_starts=0):
+    return evaluate(POLICY, ENV, params, TRIALS, n_starts=n_starts, key=KEY)
 
 
 def replicates(policies=POLICY, keys=KEYS):
@@ -238,7 +244,29 @@ CASES = [
     ),
     (lambda: trained(optimizer=optax.adam), TypeError, "optimizer must be a GradientTransform"),
     (lambda: trained(checkpoints="here"), TypeError, "checkpoints must be a Checkpoints"),
-    (lambda: trained(policy=3), ValueError, "where_train selects nothing that can learn"),
+    (lambda: trained(policy=3), TypeError, "policy must have __call__, initial_carry, activity"),
+    (lambda: rolled(policy=np.float64(1)), TypeError, "policy must have __call__"),
+    (lambda: judged(params=3), TypeError, "params must be a ReachParams, got 3"),
+    (lambda: judged(n_starts=10**9), ValueError, "n_starts must be at most 1000, got 1000000000"),
+    (lambda: judged(n_starts=-1), ValueError, "n_starts must be at least 0, got -1"),
+    (
+        lambda: train(POLICY, ENV, PARAMS, ONE, key=KEY, write=3),
+        TypeError,
+        "write must be None or a function that takes a text, got 3",
+    ),
+    (lambda: LegacyReachEnv(3), TypeError, "id must be a str, got 3"),
+    (lambda: LegacyReachEnv("Reach"), ValueError, "no environment 'Reach'; there are"),
+    (lambda: ENV.step(jnp.zeros(()), STATE, jnp.zeros(2), PARAMS), TypeError, "key must be a ran"),
+    (lambda: ENV.state_space(3), TypeError, "params must be a ReachParams, got 3"),
+    (lambda: stepped(action=10**400), TypeError, "action must be an array of numbers, got 10"),
+    (lambda: Integration(method=3), TypeError, "method of integration must be a str, got 3"),
+    (lambda: analysis.speed(KEY), TypeError, "vel must be an array of numbers"),
+    (lambda: analysis.speed(3.0), ValueError, "vel must have shape (..., 2), got ()"),
+    (
+        lambda: analysis.directions(np.zeros((2, 2)), np.zeros((3, 2))),
+        ValueError,
+        "start and goal must have one shape, got (2, 2) and (3, 2)",
+    ),
     (lambda: trained(policy=GRUPolicy(9, 2, 2, key=KEY)), ValueError, "does not take an observ"),
     (lambda: replicates(keys=KEY), ValueError, "keys must be several keys along a leading axis"),
     (lambda: replicates(), ValueError, "policies must have a leading axis of 2 entries"),

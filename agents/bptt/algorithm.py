@@ -33,6 +33,7 @@ from agents.objective import (
     mean_loss,
 )
 from fbx_env import ReachEnv, ReachParams, checks
+from fbx_env.rollout import check_policy
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ def make_setup(
             f"{', '.join(given)} belong to the default optimizer, which yours replaces; for "
             "clipping write optax.chain(optax.clip_by_global_norm(1.0), ...)"
         )
+    check_policy(policy)
     trainable = select_trainable(policy, where_train)
     used = Rates.of(config) if optimizer is None else checked_optimizer(optimizer)
     check_schedules(config.schedules, params)

@@ -17,6 +17,7 @@ import tyro
 from agents.commands import options
 from agents.experiment import Experiment
 from agents.learners import Learner, learners
+from agents.optimum.best_known import MAX_STARTS
 from agents.reports import comparison
 from agents.reports.comparison_figures import draw_curves, draw_side_by_side
 from agents.reports.figures import save_figure
@@ -50,12 +51,14 @@ class Compare:
 
     def run(self) -> None:
         """Train what is missing, then table and draw the results."""
+        starts = self.best_known_starts
+        checks.whole("best_known_starts", starts, at_least=0, at_most=MAX_STARTS)
         failed = [] if self.redraw else self.train_all()
         labels = {learner.name: learner.label for learner in learners().values()}
         results = comparison.load_results(self.out, labels)
         description = comparison.read_description(self.out)
         _, params = comparison.experiment_of(self.out, description).make()
-        reference = comparison.reference_of(params, self.best_known_starts)
+        reference = comparison.reference_of(params, starts)
         rows = comparison.table(results, params, reference)
         text = comparison.markdown(rows)
         write_whole(self.out / "table.md", text + "\n")

@@ -23,6 +23,8 @@ from fbx_env import ReachParams, ReachState, Trial, checks
 
 BEST_KNOWN = "best known"
 
+MAX_STARTS = 1000
+
 AGREEMENT = 1e-5
 """Two starts lead to the same optimum if their losses differ by less than this share."""
 
@@ -109,7 +111,7 @@ def best_known_loss(
         >>> best.kind, best.n_agreed
         ('best known', 2)
     """
-    n_starts = checks.whole("n_starts", n_starts, at_least=1)
+    n_starts = checks.whole("n_starts", n_starts, at_least=1, at_most=MAX_STARTS)
     experiment = known_experiment(params, trials, drawn)
     if experiment.n_normals or experiment.n_start_normals:
         raise ValueError("params must have no noise: it tells no commands in advance")

@@ -33,6 +33,8 @@ def reporter(write: Callable[[str], None] | None) -> Callable[[str], None]:
         >>> report("Training step compiled.")
         Training step compiled.
     """
+    if write is not None and not callable(write):
+        raise TypeError(f"write must be None or a function that takes a text, got {write!r}")
     works = write is not None
 
     def report(text: str) -> None:

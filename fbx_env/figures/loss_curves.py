@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -52,16 +52,16 @@ def loss_curve(history: LossHistory, column: str) -> LossCurve:
 
     Raises:
         TypeError: if it is not a history.
-        ValueError: if it has no updates, or the column has the wrong shape.
+        ValueError: if it has no updates, lacks the column, or it has the wrong shape.
     """
     if not isinstance(history, LossHistory):
         raise TypeError(
             f"history must have terms and columns, as train returns, got {kind_of(history)}"
         )
-    update = np.asarray(history["iteration"]) + 1
+    update = np.asarray(_column(history, "iteration")) + 1
     if len(update) == 0:
         raise ValueError("history must have at least one update, got none")
-    loss = np.asarray(history[column], float)
+    loss = np.asarray(_column(history, column), float)
     if loss.ndim not in (1, 2) or loss.shape[0] != len(update) or loss.size == 0:
         raise ValueError(
             f"history must have {column} of shape ({len(update)},) or ({len(update)}, replicates), "
@@ -73,6 +73,13 @@ def loss_curve(history: LossHistory, column: str) -> LossCurve:
     return LossCurve(
         update, loss.mean(axis=-1), loss.min(axis=-1), loss.max(axis=-1), loss.shape[-1]
     )
+
+
+def _column(history: LossHistory, name: str) -> Any:
+    try:
+        return history[name]
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"history must have {name}: {error.args[0]}") from error
 
 
 def term_curves(history: LossHistory) -> list[tuple[str, LossCurve]]:

@@ -262,9 +262,9 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             AttributeError: if there is none of that name.
             ValueError: for a method that has a counterpart for all trials.
         """
+        values = self.get_attr(name)
         if name in ("reset", "step", "close"):
             raise ValueError(f"name must not be {name!r}: call {name}() of the vector itself")
-        values = self.get_attr(name)
         if not callable(values[0]):
             return values
         result = values[0](*args, **kwargs)
@@ -274,8 +274,10 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Read an attribute of every trial.
 
         Raises:
+            TypeError: if the name is no text.
             AttributeError: if there is none of that name.
         """
+        checks.instance("name", name, str)
         return (getattr(self, _OF_ONE.get(name, name)),) * self.num_envs
 
     def set_attr(self, name: str, values: Any) -> None:
@@ -289,7 +291,7 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             AttributeError: for another attribute.
             ValueError: for values that differ between trials, or are of the wrong number.
         """
-        if name not in SETTABLE:
+        if checks.instance("name", name, str) not in SETTABLE:
             raise AttributeError(
                 f"{name} cannot be set; of what all trials share, {', '.join(SETTABLE)} can"
             )

@@ -133,6 +133,8 @@ def given_axes(axes: Axes | Sequence[Axes] | np.ndarray, n: int) -> np.ndarray:
         TypeError: if something else than axes is among them.
         ValueError: if there are not ``n``.
     """
+    if not isinstance(axes, Axes | Sequence | np.ndarray):
+        raise TypeError(f"axes must be matplotlib axes, got {type(axes).__name__}")
     flat = np.asarray(axes, dtype=object).ravel()
     for ax in flat:
         if not isinstance(ax, Axes):
