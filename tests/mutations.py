@@ -59,7 +59,7 @@ MUTATIONS = [
     ("until the delay is over, the force is zero", ENV,
      "motor=params.motor.init(nothing)", "motor=params.motor.init(nothing + 1)"),
     ("the command is limited", ENV,
-     "jnp.clip(command, low, high)", "jnp.clip(command, low, 2 * high)"),
+     "clip(command, low, high)", "clip(command, low, 2 * high)"),
     ("noise has the standard deviation asked for", CHANNEL,
      "signal + std * standard_normal", "signal + std**2 * standard_normal"),
     ("signal-dependent noise is proportional to the command", MOTOR,

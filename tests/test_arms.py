@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from bodies import PLANTS, POSTURE, external_force, first_state, no_load, plant_of, recording
 
+from agents import GRUPolicy
 from fbx_env import ConstantForce, ReachEnv, ReachGymEnv, Trial, TwoLinkArm, make, rollout
 from fbx_env.parts.plants.two_link_skeleton import TwoLinkSkeleton
 
@@ -214,8 +215,9 @@ def test_what_is_not_allowed_is_refused(make_bad, message):
 
 def test_goals_out_of_reach_are_refused():
     env, params = make("TwoLinkArmReach-v0")
+    policy = GRUPolicy(12, 2, 4, key=jax.random.key(0))
     with pytest.raises(ValueError, match=r"goal must be within the reach of TwoLinkArm, got \[2.0"):
-        rollout(env, params, None, Trial((0.0, 0.4), (2.0, 2.0)), jax.random.key(0))
+        rollout(env, params, policy, Trial((0.0, 0.4), (2.0, 2.0)), jax.random.key(0))
     gym = ReachGymEnv(env_id="TwoLinkArmReach-v0")
     with pytest.raises(ValueError, match=r"goal must be within the reach of TwoLinkArm, got \[2.0"):
         gym.reset(seed=0, options={"start": (0.0, 0.4), "goal": (2.0, 2.0)})

@@ -17,8 +17,8 @@ from fbx_env.figures import colors
 MATPLOTLIB_ONLY = ("paper_style", "save_figure")
 NAMES = [
     name
-    for name in vars(plot)
-    if inspect.isfunction(getattr(plot, name)) and name not in MATPLOTLIB_ONLY
+    for name in vars(plotly)
+    if inspect.isfunction(getattr(plotly, name)) and name not in MATPLOTLIB_ONLY
 ]
 
 
@@ -60,9 +60,9 @@ def points(trace):
     return np.stack([trace.x, trace.y], axis=-1)
 
 
-def test_there_is_a_counterpart_of_every_figure_with_its_arguments():
+def test_every_figure_has_the_arguments_of_its_counterpart():
     assert len(NAMES) == 10
-    own_of_matplotlib = {"ax", "axes", "path", "frames_per_second"}
+    own_of_matplotlib = {"ax", "axes", "path", "frames_per_second", "plant"}
     for name in NAMES:
         expected = inspect.signature(getattr(plot, name)).parameters
         given = inspect.signature(getattr(plotly, name)).parameters
