@@ -1,6 +1,7 @@
 """Shared fixtures, and one cache of compiled programs for all workers and their subprocesses."""
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -46,6 +47,9 @@ def _raises_in_our_words(*arguments, **keywords):
 
 pytest.raises = _raises_in_our_words
 
+MAPS = Path("/proc/self/maps")
+MOST_MAPS = 15_000  # Linux lets a process have 65,530; every compiled program takes some
+
 REFERENCES = ("delay0_untrained", "delay0_trained", "delay1_untrained", "delay1_trained")
 
 
@@ -63,6 +67,15 @@ def pytest_configure(config):
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     # Scripts start their background jobs with SIGINT ignored, and this may be one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Let compiled programs go before they have taken all that a process may map."""
+    leaves_module = nextitem is None or nextitem.path != item.path
+    if leaves_module and MAPS.exists() and MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @dataclass(frozen=True)
