@@ -1,5 +1,7 @@
 """The public names of ``agents``, which are importable from there."""
 
+from agents.adaptation import Adaptation as Adaptation
+from agents.adaptation import adapt as adapt
 from agents.bptt import BPTTConfig as BPTTConfig
 from agents.bptt import Ramp as Ramp
 from agents.bptt import TrainingError as TrainingError

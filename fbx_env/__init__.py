@@ -79,6 +79,7 @@ from fbx_env.parts.plants.visible_plant import VisiblePlant as VisiblePlant
 from fbx_env.parts.tasks.delayed_reaches import DelayedReaches as DelayedReaches
 from fbx_env.parts.tasks.delayed_reaches import DelayedReachTrial as DelayedReachTrial
 from fbx_env.parts.tasks.epoch_trial import EpochTrial as EpochTrial
+from fbx_env.parts.tasks.given_reaches import GivenReaches as GivenReaches
 from fbx_env.parts.tasks.hold import Hold as Hold
 from fbx_env.parts.tasks.paths.circle import Circle as Circle
 from fbx_env.parts.tasks.paths.figure_of_eight import FigureOfEight as FigureOfEight

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fbx_env import analysis, checks
+from fbx_env.lateral import perpendicular_error
 from fbx_env.params import ReachParams
 from fbx_env.parts.plants.plant import Effector
 from fbx_env.parts.tasks.trial import Trial
@@ -62,6 +63,8 @@ def measure(
         - ``endpoint_error``: distance to the target at the end of the trial [m],
         - ``tracking_error``: root mean square of the distance to the target since the go [m],
         - ``tracking_lag``: how much later than the target the effector is where it was [s],
+        - ``perpendicular_error``: greatest deviation from the straight line between start and goal
+          [m], positive to its left,
         - ``success``: by the task's rule.
 
         What a trial does not have is NaN: measures of movement without one, its end and what
@@ -77,7 +80,7 @@ def measure(
         >>> frame = measure(trajectory, params)
         >>> frame.groupby("direction").reaction_time.mean()
     """
-    pd = _import_pandas()
+    pd = import_pandas()
     checks.instance("trajectory", trajectory, Trajectory)
     checks.instance("params", params, ReachParams)
     limits = {
@@ -108,14 +111,19 @@ def measure(
         _measures_of(times[trial], pos[trial], vel[trial], target[trial], int(go[trial]), **limits)
         for trial in range(len(pos))
     ]
-    return pd.DataFrame({**_conditions(flat), **_columns(rows), "success": np.asarray(success)})
+    of_arrays = {
+        "perpendicular_error": np.asarray(jax.vmap(perpendicular_error)(flat.pos, flat.trial)),
+        "success": np.asarray(success),
+    }
+    return pd.DataFrame({**_conditions(flat), **_columns(rows), **of_arrays})
 
 
-def _import_pandas() -> Any:
+def import_pandas() -> Any:
+    """pandas, which tables need; raises ``ImportError`` that says how to install it."""
     try:
         import pandas as pd
     except ImportError as error:
-        raise ImportError("measure needs pandas: pip install fbx-env[tables]") from error
+        raise ImportError("tables need pandas: pip install fbx-env[tables]") from error
     return pd
 
 

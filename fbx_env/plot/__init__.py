@@ -9,6 +9,10 @@ from fbx_env.plot.activity import activity_heatmap as activity_heatmap
 from fbx_env.plot.activity import activity_sample_units as activity_sample_units
 from fbx_env.plot.activity import preferred_directions as preferred_directions
 from fbx_env.plot.activity import principal_components as principal_components
+from fbx_env.plot.adaptation import adaptation_curve as adaptation_curve
+from fbx_env.plot.adaptation import channel_forces as channel_forces
+from fbx_env.plot.adaptation import generalisation as generalisation
+from fbx_env.plot.adaptation import reaches_by_stage as reaches_by_stage
 from fbx_env.plot.animation import animate_reaches as animate_reaches
 from fbx_env.plot.body import body_signals as body_signals
 from fbx_env.plot.body import postures as postures
