@@ -13,6 +13,9 @@ from fbx_env import Component, Load, ReachEnv, ReachParams, checks
 from fbx_env.parts.numbers import Number, with_number
 from fbx_env.registration import ENV_ID, default_params
 
+NO_LOADS = ("none",)
+"""Instead of the names of loads: that there are none."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -20,7 +23,8 @@ class Experiment:
 
     Attributes:
         id: of the environment.
-        loads: names of the loads in it.
+        loads: names of the loads in it; none for those of the params, ``("none",)`` to take these
+            off.
         numbers: what differs from the defaults, by the keywords of ``fbx_env.make``.
 
     Example:
@@ -42,7 +46,9 @@ class Experiment:
             TypeError: for a value of the wrong kind.
             ValueError: for a number out of range, or a name that the params do not have.
         """
-        if self.loads:
+        if self.loads == NO_LOADS:
+            params = params.replace(loads=())
+        elif self.loads:
             known = named_parts(Load)
             params = params.replace(
                 loads=tuple(known[checks.known("load", name, known)]() for name in self.loads)

@@ -12,13 +12,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from agents.experiment import Experiment, named_parts, plain_value
+from agents.experiment import NO_LOADS, Experiment, named_parts, plain_value
+from agents.storage.models import load_model
 from fbx_env import Load, ReachParams
 from fbx_env.parts.component import FlagDeclaration, WholeDeclaration
 from fbx_env.parts.numbers import Number
 from fbx_env.registration import ENV_ID, IDS, default_params
 
 CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+
+Start = Annotated[str | None, tyro.conf.arg(name="from", metavar="RUN")]
+"""The folder of the run, or of the saved model, from whose policy and experiment to go on."""
 
 Field = tuple[str, Any, Any]
 """Of a dataclass to be made: name, type and default."""
@@ -43,16 +47,11 @@ def parse(
         SystemExit: after an error, with status 2, and after ``--help``.
     """
     words = list(arguments)
+    if params is None and any(each.name == "start" for each in dataclasses.fields(kind)):
+        start = _choices([("start", Start, dataclasses.field(default=None))], words, prog).start
+        params = None if start is None else load_model(start)[1]
     parts = _parts(choose_env=params is None)
-    chosen: Any
-    chosen, _ = tyro.cli(
-        make_dataclass("Parts", parts),
-        args=[word for word in words if word not in ("-h", "--help")],
-        prog=prog,
-        return_unknown_args=True,
-        add_help=False,
-        config=CONFIG,
-    )
+    chosen = _choices(parts, words, prog)
     id, loads = getattr(chosen, "env", ENV_ID), getattr(chosen, "load", ())
     base = Experiment(id, loads).applied_to(default_params(id) if params is None else params)
     numbers = {_identifier(number.keyword): number for number in base.numbers()}
@@ -98,6 +97,20 @@ def words_of(experiment: Experiment) -> list[str]:
     return words
 
 
+def _choices(fields: Sequence[Field], words: Sequence[str], prog: str) -> Any:
+    """The values of the options on which others depend, by their names."""
+    values: Any
+    values, _ = tyro.cli(
+        make_dataclass("Choices", fields),
+        args=[word for word in words if word not in ("-h", "--help")],
+        prog=prog,
+        return_unknown_args=True,
+        add_help=False,
+        config=CONFIG,
+    )
+    return values
+
+
 def _parts(choose_env: bool) -> list[Field]:
     """Options that choose parts, of which the numbers depend."""
     parts: list[Field] = []
@@ -106,7 +119,8 @@ def _parts(choose_env: bool) -> list[Field]:
         option = tyro.conf.arg(help=help)
         parts.append(("env", Annotated[_one_of(IDS), option], dataclasses.field(default=ENV_ID)))
     if loads := named_parts(Load):
-        several = tuple.__class_getitem__((_one_of(loads), ...))
+        names = [*loads, *([] if choose_env else NO_LOADS)]
+        several = tuple.__class_getitem__((_one_of(names), ...))
         help = "Forces of the world on the effector, one or several."
         option = tyro.conf.arg(help=help, help_behavior_hint="(default: none)")
         parts.append(("load", Annotated[several, option], dataclasses.field(default=())))

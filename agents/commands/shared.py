@@ -174,7 +174,7 @@ class TrainingCommand(abc.ABC):
             value = getattr(self, name)
             beside |= _flat(value).keys() if dataclasses.is_dataclass(value) else {name}
         others = [
-            f"--{name.replace('_', '-')}"
+            "--from" if name == "start" else f"--{name.replace('_', '-')}"
             for name, value in given.items()
             if name not in beside and defaults.get(name) != value
         ]

@@ -16,12 +16,13 @@ import tyro
 from jaxtyping import PRNGKeyArray
 
 from agents.bptt import BPTTConfig, Computers, Ramp, TrainingError, train, train_replicates
+from agents.commands.options import Start
 from agents.commands.shared import TrainingCommand, write_metrics
 from agents.objective import ActivityCost, PolicyCost
-from agents.policies import make_policy
+from agents.policies import count_replicates, make_policy
 from agents.storage.checkpoints import Checkpoints
 from agents.storage.history import History
-from agents.storage.models import save_model
+from agents.storage.models import check_acts, load_model, save_model
 from agents.storage.runs import HISTORY, key_from
 from fbx_env import ReachEnv, ReachParams, checks
 
@@ -76,11 +77,16 @@ class Train(TrainingCommand):
     value, as loads.curl.strength 0 13."""
     cosine_ramp: tuple[tuple[str, float, float], ...] = ()
     """The same, for numbers that change slowly at the beginning and the end."""
+    start: Start = None
+    """Go on from the policy of this run, in its experiment but for what other options say; the
+    histories are joined."""
     bptt: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     computers: Annotated[Computers, tyro.conf.arg(name="")] = field(default_factory=Computers)
 
     @property
     def default_folder(self) -> str:
+        if self.start is not None:
+            return f"{Path(self.start).name}-continued"
         return f"{self.hidden_type}-seed{self.seed}"
 
     @property
@@ -100,7 +106,7 @@ class Train(TrainingCommand):
         if self.computers.coordinator is not None:
             print(f"Waiting for the other processes ({self.computers.coordinator}).", flush=True)
         devices = self.computers.start()
-        env, params = self.experiment.make()
+        env, params = self.problem()
         settings = {each.name: getattr(self.bptt, each.name) for each in fields(BPTTConfig)}
         config = BPTTConfig(
             **{**settings, "policy_costs": self.policy_costs, "schedules": self.schedules}
@@ -122,12 +128,23 @@ class Train(TrainingCommand):
                 policy, history = self.train(prepared, self.checkpoints(folder))
         except TrainingError as error:
             policy, history, fault = error.policy, error.history, error
-        history.save(folder / HISTORY)
+        self.history_before().joined(history).save(folder / HISTORY)
         save_model(folder, policy, prepared.params)
         metrics = self.finish(folder, policy, prepared.params, history, self.keys()[2])
         if fault is not None:
             raise fault
         write_metrics(folder, metrics, started)
+
+    def problem(self) -> tuple[ReachEnv, ReachParams]:
+        """The environment and its params: of the options, or of the run that is gone on from."""
+        if self.start is None:
+            return self.experiment.make()
+        return ReachEnv(), self.experiment.applied_to(load_model(self.start)[1])
+
+    def history_before(self) -> History:
+        """The history of the run that is gone on from; empty without one."""
+        path = Path(self.start or "") / HISTORY
+        return History() if self.start is None or not path.exists() else History.load(path)
 
     def tidy(self, folder: Path) -> None:
         """Remove the checkpoints."""
@@ -149,6 +166,8 @@ class Train(TrainingCommand):
             ValueError: for a size that is not allowed.
             MemoryError: if training would take more memory than there is.
         """
+        if self.start is not None:
+            return self.continued(params)
         n_replicates = checks.whole("n_replicates", self.n_replicates, at_least=1, at_most=10**6)
         sizes = env.observation_space(params).shape[0], len(params.plant.controls)
 
@@ -165,14 +184,33 @@ class Train(TrainingCommand):
             return make(key)
         return eqx.filter_vmap(make)(jax.random.split(key, n_replicates))
 
+    def continued(self, params: ReachParams) -> Any:
+        """The policy, or replicates, of the run that is gone on from.
+
+        Raises:
+            ValueError: for options that say what the policy is, or if it cannot act with these
+                params.
+        """
+        assert self.start is not None
+        defaults = type(self)()
+        shape = ("hidden_type", "hidden_size", "encoding_size", "n_replicates")
+        given = [name for name in shape if getattr(self, name) != getattr(defaults, name)]
+        if given:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise ValueError(f"the policy is that of --from {self.start}; leave out {options}")
+        policy = load_model(self.start)[0]
+        check_acts(policy, params)
+        return policy
+
     def train(self, problem: Problem, checkpoints: Checkpoints) -> tuple[Any, History]:
         """Train one policy, or replicates."""
         *arguments, devices = problem
         key = self.keys()[1]
         shared: dict[str, Any] = {"checkpoints": checkpoints, "devices": devices}
-        if self.n_replicates == 1:
+        n_replicates = count_replicates(problem.policy)
+        if n_replicates is None:
             return train(*arguments, key=key, **shared)
-        keys = jax.random.split(key, self.n_replicates)
+        keys = jax.random.split(key, n_replicates)
         return train_replicates(*arguments, keys=keys, **shared)
 
 

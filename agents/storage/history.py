@@ -169,6 +169,32 @@ class History:
         if len(self._tail) == TAIL:
             self._joined, self._tail = [*self._joined, _join(self._tail)], []
 
+    def joined(self, later: History) -> History:
+        """This history, and that of a training which went on from its end.
+
+        Updates, environment steps and seconds of the later one are counted on.
+
+        Raises:
+            ValueError: if these are histories of other numbers of replicates.
+        """
+        if not len(self):
+            return later
+        if len(later) and later.n_replicates != self.n_replicates:
+            raise ValueError(
+                f"later must be of as many replicates, {self.n_replicates}, got "
+                f"{later.n_replicates}"
+            )
+        before, after = self.columns, later.columns
+        counted = {"iteration": len(self), "seconds": self.train_seconds}
+        counted["environment_steps"] = before.get("environment_steps", np.zeros(1))[-1]
+        for name in counted.keys() & after.keys():
+            after[name] = after[name] + counted[name]
+        seconds = (
+            getattr(self, name) + getattr(later, name)
+            for name in ("compile_seconds", "train_seconds")
+        )
+        return History(_join([before, after]), *seconds)
+
     def skip(self, n_updates: int) -> None:
         """Append updates of which nothing is known: NaN in every column."""
         self.append({"iteration": len(self) + np.arange(n_updates)})

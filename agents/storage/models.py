@@ -51,7 +51,7 @@ def save_model(folder: Path | str, policy: Any, params: ReachParams) -> None:
         "policy": _describe("policy", policy, arrays),
         "params": _describe("params", params, arrays),
     }
-    _check_acts(policy, params)
+    check_acts(policy, params)
     folder.mkdir(parents=True, exist_ok=True)
     archive.write(folder / MODEL, KIND, content, arrays)
 
@@ -84,7 +84,7 @@ def load_model(folder: Path | str) -> tuple[Any, ReachParams]:
         params = _rebuild(file.content["params"], file)
         checks.instance("policy", policy, eqx.Module)
         checks.instance("params", params, ReachParams)
-        _check_acts(policy, params)
+        check_acts(policy, params)
     except Exception as error:
         raise ValueError(f"the model {path} cannot be read: {error}") from error
     return policy, params
@@ -199,7 +199,7 @@ def _find_class(name: str) -> Any:
     return found[0]
 
 
-def _check_acts(policy: Any, params: ReachParams) -> None:
+def check_acts(policy: Any, params: ReachParams) -> None:
     """Raise ``ValueError`` if a policy, or replicates, cannot act; nothing is computed."""
     params.checked()
     size = ReachEnv().observation_space(params).shape[0]
