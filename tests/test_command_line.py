@@ -83,6 +83,44 @@ def test_evaluate_finds_the_metrics_of_training_again(trained, capsys):
     assert (trained / "evaluation.png").exists()
 
 
+def test_a_training_goes_on_from_a_run_in_another_experiment(trained, tmp_path, capsys):
+    going_on = ["train", "--from", str(trained), "--n-batches", "2", "--batch-size", "2"]
+    field = ["--load", "curl", "--strength", "2"]
+    command_line.main([*going_on, *field, "--out", str(tmp_path / "field")])
+    (before, params), (after, in_field) = (
+        load_model(folder) for folder in (trained, tmp_path / "field")
+    )
+    assert in_field.motor.delay == params.motor.delay == 1
+    assert [float(load.strength) for load in in_field.loads] == [2.0]
+    assert count_replicates(after) == 2
+    assert not eqx.tree_equal(before, after)
+    own = History.load(trained / "history.csv")
+    joined = History.load(tmp_path / "field" / "history.csv")
+    assert len(joined) == len(own) + 2
+    shown = own["training_total"]
+    assert joined["training_total"][: len(own)].tolist() == shown.tolist()
+    config = json.loads((tmp_path / "field" / "config.json").read_text())
+    assert config["start"] == str(trained)
+
+    # With a step of no length the policy stays what it was.
+    still = ["--learning-rate", "1e-30", "--overwrite", "--load", "none"]
+    going_on[2] = str(tmp_path / "field")
+    command_line.main([*going_on, *still, "--out", str(tmp_path / "null")])
+    washed_out, without = load_model(tmp_path / "null")
+    assert without.loads == ()
+    assert eqx.tree_equal(washed_out, after)
+    assert len(History.load(tmp_path / "null" / "history.csv")) == len(own) + 4
+
+    message = refused(capsys, *going_on, "--hidden-size", 3)
+    assert f"--from {going_on[2]}" in message
+    assert "leave out --hidden-size" in message
+    assert "9 numbers" in refused(
+        capsys, *going_on, "--time-in-observation", "--out", tmp_path / "x"
+    )
+    assert "--env" in refused(capsys, *going_on, "--env", "PointMassHold-v0")
+    assert "nowhere" in refused(capsys, "train", "--from", tmp_path / "nowhere")
+
+
 def test_several_runs_are_evaluated_in_another_experiment_and_tabled(trained, tmp_path, capsys):
     _, params = make(max_steps_in_episode=8)
     policy, _ = load_model(trained)

@@ -91,6 +91,17 @@ def test_numbers_that_several_parts_have_are_told_apart_by_their_places():
     assert parsed(*options.words_of(experiment)) == experiment
 
 
+def test_loads_of_an_experiment_stay_are_replaced_or_taken_off():
+    params = make(loads=(CurlField(13.0),))[1]
+    assert Experiment().applied_to(params).loads == params.loads
+    assert [load.name for load in Experiment(loads=("pulse",)).applied_to(params).loads] == [
+        "pulse"
+    ]
+    assert Experiment(loads=("none",)).applied_to(params).loads == ()
+    with pytest.raises(ValueError, match="no load 'none'"):
+        Experiment(loads=("none", "curl")).applied_to(params)
+
+
 def test_one_number_for_each_that_is_sensed():
     assert parsed("--sensory-noise", "0.1").numbers == {"sensory_noise": 0.1}
     each = [0.1, 0.1, 0.5, 0.5]

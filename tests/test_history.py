@@ -31,6 +31,23 @@ def test_rows_are_appended_and_validation_has_gaps(history):
     np.testing.assert_array_equal(history["validation_total"], [2, np.nan, np.nan])
 
 
+def test_the_history_of_a_training_that_went_on_is_joined(history):
+    later = History(train_seconds=2.0)
+    later.extend({"position": [1.0], "effort": [2.0], "total": [3.0]}, seconds=2.0)
+    joined = history.joined(later)
+    assert joined["iteration"].tolist() == [0, 1, 2, 3]
+    assert joined["seconds"].tolist() == [0.5, 1.5, 1.5, 3.5]
+    np.testing.assert_array_equal(joined["training_effort"], [np.nan, np.nan, np.nan, 2])
+    assert joined["training_total"].tolist() == [4, 2, 2, 3]
+    assert len(history) == 3
+    assert later["iteration"].tolist() == [0]
+    assert History().joined(later) is later
+    replicates = History()
+    replicates.extend({"total": np.ones((1, 2))}, seconds=1.0)
+    with pytest.raises(ValueError, match="later must be of as many replicates, 2, got None"):
+        replicates.joined(later)
+
+
 def test_the_file_is_a_table_for_pandas_and_for_us(history, tmp_path):
     path = tmp_path / "history.csv"
     history.save(path)

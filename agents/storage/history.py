@@ -185,10 +185,9 @@ class History:
                 f"{later.n_replicates}"
             )
         before, after = self.columns, later.columns
-        counted = {"iteration": len(self), "seconds": self.train_seconds}
-        counted["environment_steps"] = before.get("environment_steps", np.zeros(1))[-1]
-        for name in counted.keys() & after.keys():
-            after[name] = after[name] + counted[name]
+        for name in {"seconds", "environment_steps"} & before.keys() & after.keys():
+            after[name] = after[name] + before[name][-1]
+        after["iteration"] = after["iteration"] + len(self)
         seconds = (
             getattr(self, name) + getattr(later, name)
             for name in ("compile_seconds", "train_seconds")
