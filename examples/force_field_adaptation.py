@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Adapt a trained network to a curl field.")
     parser.add_argument("--quick", action="store_true", help="a few updates")
     options = parser.parse_args()
-    n_train, n_field, n_washout = (3, 2, 1) if options.quick else (1500, 300, 150)
+    n_train, n_field, n_washout = (3, 2, 1) if options.quick else (1000, 300, 150)
 
     keys = jax.random.split(jax.random.key(0), 3)
     context = pairing("PointMassReach-v0", key=keys[0])

@@ -41,7 +41,7 @@ def test_system_identification_finds_mass_and_damping_within_a_percent(tmp_path)
 
 
 def test_readme_code_runs_from_top_to_bottom(tmp_path, monkeypatch):
-    """As it is written, but for the number and size of batches."""
+    """As it is written, but for the number and size of batches and phases."""
     text = (ROOT / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) >= 9
@@ -49,6 +49,7 @@ def test_readme_code_runs_from_top_to_bottom(tmp_path, monkeypatch):
     namespace: dict = {}
     for block in blocks:
         short = re.sub(r"n_batches=\d+(, batch_size=\d+)?", "n_batches=3, batch_size=4", block)
+        short = re.sub(r"n_field=\d+", "n_baseline=1, n_field=1, n_washout=1", short)
         exec(short, namespace)
     plt.close("all")
     assert namespace["models"].readout.bias.shape == (5, 2)
