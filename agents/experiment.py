@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fbx_env import Component, Load, ReachEnv, ReachParams, checks
-from fbx_env.parts.numbers import Number, with_number
+from fbx_env.parts.numbers import Number, with_values
 from fbx_env.registration import ENV_ID, default_params
 
 NO_LOADS = ("none",)
@@ -54,11 +54,12 @@ class Experiment:
                 loads=tuple(known[checks.known("load", name, known)]() for name in self.loads)
             )
         by_keyword = {number.keyword: number for number in params.numbers()}
+        values = {}
         for keyword, value in self.numbers.items():
             number = by_keyword[checks.known("number", keyword, by_keyword)]
-            checked = number.declaration.check(keyword, value)
-            params = with_number(params, number.path, checked)
-        return params
+            values[number.path] = number.declaration.check(keyword, value)
+        changed: ReachParams = with_values(params, values)
+        return changed
 
 
 def named_parts(kind: type[Component]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from fbx_env import bodies, checks
 from fbx_env.env import ReachEnv
 from fbx_env.params import ReachParams
-from fbx_env.parts.numbers import Number, with_number
+from fbx_env.parts.numbers import Number, Path, with_values
 from fbx_env.processes import refuse_fork
 from fbx_env.task_params import delayed_reach, hold, track
 
@@ -93,8 +94,8 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
     refuse_fork()
     params = default_params(id)
     fields = [field.name for field in dataclasses.fields(ReachParams)]
-    params = params.replace(**{name: overrides[name] for name in fields if name in overrides})
-    by_keyword = {each.keyword: each for each in params.numbers()}
+    given = {name: overrides[name] for name in fields if name in overrides}
+    by_keyword = _numbers_of(params, given)
     weights = checks.instance("loss_weights", overrides.get("loss_weights", {}), Mapping)
     known = list(dict.fromkeys([*fields, *by_keyword, "loss_weights"]))
     unknown = [name for name in overrides if name not in known]
@@ -103,10 +104,19 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
             f"make() got an unexpected keyword argument {unknown[0]!r}; allowed are "
             f"{', '.join(known)}"
         )
+    values: dict[Path, Any] = {(name,): value for name, value in given.items()}
     for name in set(overrides) - {*fields, "loss_weights"}:
         number = by_keyword[name]
-        params = with_number(params, number.path, number.declaration.check(name, overrides[name]))
+        values[number.path] = number.declaration.check(name, overrides[name])
+    params = with_values(params, values)
     return environment(id), params.replace(loss=params.loss.with_weights(**weights))
+
+
+def _numbers_of(params: ReachParams, given: Mapping[str, Any]) -> dict[str, Number]:
+    """The numbers there are with other parts, by keyword, before it is checked what they are."""
+    changed = copy.copy(params)
+    changed._assign(**given)
+    return {each.keyword: each for each in changed.numbers()}
 
 
 @dataclass(frozen=True)

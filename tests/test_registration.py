@@ -13,7 +13,7 @@ import pytest
 from ids import EACH_PART
 
 import fbx_env
-from fbx_env import LegacyReachEnv, PointMass, ReachParams, make
+from fbx_env import CurlField, DelayedReaches, LegacyReachEnv, PointMass, ReachParams, make
 from fbx_env.registration import IDS
 
 
@@ -53,6 +53,21 @@ def test_every_keyword_reaches_its_number():
 def test_numbers_apply_to_the_part_that_is_given():
     _, params = make(plant=PointMass(damping=0.5), mass=3.0)
     assert (params.plant.mass, params.plant.damping) == (3.0, 0.5)
+
+
+def test_numbers_that_go_together_are_checked_together():
+    _, params = make("PointMassTrack-v0", amplitude=(0.3,), frequency=(0.5,))
+    assert params.task.path.n_phases == 2
+    short = {"hold_duration": (0.1, 0.2), "target_on_duration": (0.1, 0.3)}
+    _, params = make("PointMassDelayedReach-v0", max_steps_in_episode=20, **short)
+    assert params.max_steps_in_episode == 20
+    task = DelayedReaches(hold_duration=(1.0, 6.0))
+    loss = make("PointMassDelayedReach-v0")[1].loss
+    _, params = make(task=task, loss=loss, max_steps_in_episode=300, target_on_duration=(0.2, 0.4))
+    np.testing.assert_allclose(params.task.hold_duration, (1.0, 6.0))
+    np.testing.assert_allclose(params.task.target_on_duration, (0.2, 0.4))
+    _, params = make(loads=[CurlField(1.0)], strength=3.0)
+    assert float(params.loads[0].strength) == 3
 
 
 def test_mistakes_are_named():

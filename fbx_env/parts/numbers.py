@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ def _walk(part: Component, path: Path, name: str, words: dict[str, str]) -> Iter
         inner = {"role": field.name, **words}
         if isinstance(value, Component):
             yield from _walk(value, (*path, field.name), f"{name}{field.name}.", inner)
-        elif isinstance(value, tuple):
+        elif isinstance(value, tuple | list):
             for index, item in enumerate(value):
                 if isinstance(item, Component):
                     label = getattr(item, "name", "") or index
@@ -85,8 +85,26 @@ def parts_of(value: Any) -> Iterator[Component]:
 
 def with_number(part: Any, path: Path, value: Any) -> Any:
     """The same part with another number at a path, checked like a new one."""
-    step, *rest = path
-    if isinstance(step, int):
-        return (*part[:step], with_number(part[step], tuple(rest), value), *part[step + 1 :])
-    inner = with_number(getattr(part, step), tuple(rest), value) if rest else value
-    return part.replace(**{step: inner})
+    return with_values(part, {path: value})
+
+
+def with_values(part: Any, values: Mapping[Path, Any]) -> Any:
+    """The same part with other numbers and parts at their paths, all of them checked together.
+
+    A number whose path leads through a part that is replaced is one of the new part.
+    """
+    if not values:
+        return part
+    inner: dict[str | int, dict[Path, Any]] = {}
+    for (step, *rest), value in values.items():
+        inner.setdefault(step, {})[tuple(rest)] = value
+    changed: dict[Any, Any] = {
+        step: with_values(own.pop((), _at(part, step)), own) for step, own in inner.items()
+    }
+    if isinstance(part, tuple | list):
+        return tuple(changed.get(index, item) for index, item in enumerate(part))
+    return part.replace(**changed)
+
+
+def _at(part: Any, step: str | int) -> Any:
+    return part[step] if isinstance(step, int) else getattr(part, step)
