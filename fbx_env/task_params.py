@@ -22,17 +22,23 @@ MOVEMENT_STEPS = 60
 TRACK_TIME = 2.0
 """How long a target is tracked, at least [s]."""
 
+SPEED_WEIGHT = 0.1
+"""Weight of the squared speed where the effector should be still; 1 for the squared distance."""
+
 
 def delayed_reach(params: ReachParams) -> ReachParams:
-    """The same reaches, delayed; position counts from the go on, and until then fixation.
+    """The same reaches, delayed; position counts from the go on, and until then to hold still.
 
-    Trials are longer, where the longest wait would leave too little time to move.
+    The speed before the go counts as in ``hold``: if only the place did, it would be best to be
+    under way when the go comes. Trials are longer, where the longest wait would leave too little
+    time to move.
     """
     task = DelayedReaches(reaches=params.task)
     durations = jnp.asarray([task.hold_duration, task.target_on_duration])
     n_steps = round(float(durations[:, 1].sum() / params.dt)) + MOVEMENT_STEPS
     loss = (
         FixationCost(epochs=DelayedReaches.fixation_epochs)
+        + VelocityCost(weight=SPEED_WEIGHT, epochs=DelayedReaches.fixation_epochs)
         + params.loss["position"].replace(epochs="movement")
         + params.loss["final_velocity"]
         + params.loss["command"]
@@ -45,7 +51,7 @@ def delayed_reach(params: ReachParams) -> ReachParams:
 def hold(params: ReachParams) -> ReachParams:
     """To stay at a point of the workspace of the reaches; position and velocity count always."""
     task = Hold(workspace=_workspace(params.task))
-    loss = PositionCost(exponent=0.0) + VelocityCost(weight=0.1) + params.loss["command"]
+    loss = PositionCost(exponent=0.0) + VelocityCost(weight=SPEED_WEIGHT) + params.loss["command"]
     return params.replace(task=task, loss=loss)
 
 

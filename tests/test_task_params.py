@@ -4,7 +4,17 @@ import gymnasium
 import numpy as np
 import pytest
 
-from fbx_env import ReachParams, SensoryChannel, SimpleReaches, TwoLinkArm, check_part, make
+from agents import optimal_loss
+from fbx_env import (
+    DelayedReachTrial,
+    ReachParams,
+    SensoryChannel,
+    SimpleReaches,
+    Trial,
+    TwoLinkArm,
+    check_part,
+    make,
+)
 from fbx_env.reach import check_task
 from fbx_env.registration import TASKS
 
@@ -33,6 +43,17 @@ def test_the_tasks_of_an_arm_lie_where_its_reaches_do(task, n_steps):
     starts = np.asarray(params.task.validation_trials().start)
     assert (starts >= low - 1e-6).all()
     assert (starts <= high + 1e-6).all()
+
+
+def test_to_be_told_when_the_go_comes_gains_little():
+    """Until then the effector is to be still, so that it cannot be under way when the go comes."""
+    _, params = make("PointMassDelayedReach-v0")
+    trial = DelayedReachTrial((0.0, 0.0), (0.5, 0.0), (0.5, 0.7))
+    told = optimal_loss(params, trial).total
+    # Who is not told waits at the start, and has the rest of the trial for the reach.
+    _, reach = make("PointMassReach-v0", max_steps_in_episode=99 - 24)
+    waited = optimal_loss(reach, Trial(trial.start, trial.goal)).total
+    assert 1.05 < waited / told < 1.12
 
 
 @pytest.mark.parametrize("id", IDS)
