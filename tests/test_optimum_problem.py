@@ -19,6 +19,7 @@ from fbx_env import (
     Control,
     CurlField,
     Effector,
+    ForcePulse,
     Plant,
     SensoryChannel,
     Trial,
@@ -366,6 +367,22 @@ def test_what_was_drawn_is_known_to_the_optimum(told, kind):
     some = {"plant.mass": masses[[0, 3, 6]]}
     few = jax.tree.map(lambda leaf: leaf[jnp.array([0, 3, 6])], trials)
     assert optimal_loss(params, few, drawn=some).total == pytest.approx(np.mean(each), rel=1e-7)
+
+
+def test_the_naive_regulator_meets_pulses_that_are_drawn():
+    """It is as good in all of them together as in each by itself."""
+    forces, onsets = [(1.0, 0.0), (0.0, -2.0)], [0.5, 1.0]
+    trials = Trial([(0.0, 0.0), (0.5, 0.5)], [(0.0, 0.0), (0.5, 0.5)])
+    each = []
+    for index, (force, onset) in enumerate(zip(forces, onsets, strict=True)):
+        _, params = make("PointMassHold-v0", loads=(ForcePulse(force, onset),))
+        trial = jax.tree.map(lambda leaf, index=index: leaf[index], trials)
+        each.append(optimal_loss(params, trial, naive=True).total)
+    draws = (UniformDraw("loads.pulse.force", -2, 2), UniformDraw("loads.pulse.onset", 0, 2))
+    _, params = make("PointMassHold-v0", loads=(ForcePulse(),), draws=draws)
+    drawn = {"loads.pulse.force": np.array(forces), "loads.pulse.onset": np.array(onsets)}
+    together = optimal_loss(params, trials, naive=True, drawn=drawn).total
+    assert together == pytest.approx(np.mean(each), rel=1e-6)
 
 
 @pytest.mark.parametrize("id", ["PointMassTrack-v0", "PointMassDelayedReach-v0"])

@@ -100,7 +100,9 @@ def optimal_loss(
     problem = linear_quadratic(experiment, sensing=experiment.n_normals > 0)
     knows_state = naive or problem.varying.size > 0
     if naive:
-        without = known_experiment(params.replace(loads=()), trials, drawn)
+        draws = tuple(draw for draw in params.draws if not draw.number.startswith("loads."))
+        known = {draw.number: drawn[draw.number] for draw in draws} if drawn else None
+        without = known_experiment(params.replace(loads=(), draws=draws), trials, known)
         own = linear_quadratic(without)
         regulator = _adopted(regulate(own), own, problem)
     else:
