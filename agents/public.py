@@ -8,6 +8,8 @@ from agents.bptt import TrainingError as TrainingError
 from agents.bptt import train as train
 from agents.bptt import train_replicates as train_replicates
 from agents.bptt import train_scan as train_scan
+from agents.contexts import TrainingContext as TrainingContext
+from agents.contexts import TrainingTask as TrainingTask
 from agents.evaluation import evaluate as evaluate
 from agents.evaluation import evaluate_replicates as evaluate_replicates
 from agents.objective import ActivityCost as ActivityCost
@@ -16,8 +18,6 @@ from agents.optimum import OptimalPolicy as OptimalPolicy
 from agents.optimum import best_known_loss as best_known_loss
 from agents.optimum import expected_loss as expected_loss
 from agents.optimum import optimal_loss as optimal_loss
-from agents.pairings import TrainingContext as TrainingContext
-from agents.pairings import TrainingTask as TrainingTask
 from agents.pairings import pairing as pairing
 from agents.pairings import point_mass_nn_simple_reaches as point_mass_nn_simple_reaches
 from agents.policies import CustomCellPolicy as CustomCellPolicy

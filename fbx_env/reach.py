@@ -58,7 +58,7 @@ def out_of_reach(
 
 
 def check_task(params: ReachParams, n_trials: int = 64) -> None:
-    """Check that the trials of an experiment are within the reach of its plant.
+    """Check that the trials of an experiment are within the reach of its plant, where known.
 
     Looks at starts and targets of the validation trials and of some that are drawn; call it before
     a training.
@@ -72,7 +72,7 @@ def check_task(params: ReachParams, n_trials: int = 64) -> None:
     """
     check_trials(params, params.task.validation_trials())
     for places, beyond in (_validation_places(params), _drawn_places(params, n_trials)):
-        if beyond.any():
+        if not isinstance(beyond, jax.core.Tracer) and beyond.any():
             trial, place = np.argwhere(beyond)[0]
             what = "target" if place else "start"
             raise ValueError(out_of_reach(params.plant, places[trial, place], what))

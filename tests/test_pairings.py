@@ -20,7 +20,7 @@ from agents import (
     point_mass_nn_simple_reaches,
     train,
 )
-from fbx_env import LossTerm, PointMass, tree_take
+from fbx_env import GivenPath, LossTerm, PointMass, Track, tree_take
 from fbx_env.registration import IDS
 
 SHORT = {"n_batches": 8, "batch_size": 4, "log_step": 4, "write": None}
@@ -104,6 +104,30 @@ def test_every_id_is_paired(id, key):
     trajectory, losses = task.eval_with_loss(tree_take(context.model, 1), key=key)
     assert trajectory.command.shape[-1] == len(task.params.plant.controls)
     assert list(losses) == [*task.weights, "total"]
+
+
+def test_a_path_out_of_reach_is_refused_before_it_is_trained_on(key):
+    for path, centre, message in (
+        ([(0.0, 0.0), (0.1, 0.0)], (3.0, 3.0), r"start .* reach of TwoLinkArm, got \[3\.0, 3\.0\]"),
+        ([(0.0, 0.0), (0.0, 0.8)], (0.0, 0.4), r"target .* reach of TwoLinkArm, got \[0\.0, 0\.6"),
+    ):
+        task = Track(path=GivenPath(path), centre=centre, ease=0.0)
+        with pytest.raises(ValueError, match=message):
+            pairing("TwoLinkArmTrack-v0", task=task, key=key)
+
+
+def test_a_recipe_counts_where_nothing_else_is_said(key):
+    context = pairing("PointMassDelayedReach-v0", hidden_size=4, key=key)
+    assert context.task.weights["hidden"] == 1e-7
+    context = context.replace(settings={"n_batches": 3, "batch_size": 2, "learning_rate": 0.25})
+    _, history = context.train(key=key, write=None)
+    np.testing.assert_allclose(history["learning_rate"][0], 0.25)
+    assert len(history) == 3
+    _, history = context.train(n_batches=2, learning_rate=0.5, key=key, write=None)
+    np.testing.assert_allclose(history["learning_rate"][0], 0.5)
+    assert len(history) == 2
+    _, history = context.train(optimizer=optax.sgd(1e-3), key=key, write=None)
+    assert np.isnan(history["learning_rate"]).all()
 
 
 def test_unknown_keywords_are_named(key):

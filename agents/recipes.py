@@ -1,0 +1,35 @@
+"""Settings of training by id, where others than the default ones were found to be better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained where nothing else is asked for.
+
+    Attributes:
+        hidden_weight: of the squared activity of its units.
+        settings: fields of ``BPTTConfig``.
+    """
+
+    hidden_weight: float = 1e-5
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def recipe(id: str) -> Recipe:
+    """Return the recipe of an id, which is the default one for most."""
+    return _RECIPES.get(id, Recipe())
+
+
+_RECIPES = {
+    # Gradients are small at the end: clipped to 1, a single large one would undo the training.
+    "PointMassDelayedReach-v0": Recipe(
+        1e-7, {"n_batches": 5000, "learning_rate": 0.04, "clip_norm": 0.02}
+    ),
+    "PointMassHold-v0": Recipe(1e-6, {"learning_rate": 0.03}),
+    "PointMassTrack-v0": Recipe(1e-6, {"learning_rate": 0.03}),
+}
