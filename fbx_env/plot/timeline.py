@@ -96,7 +96,7 @@ def position_and_target(
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``.
-        ValueError: if there are no trials or more than twelve; take some with ``tree_take``.
+        ValueError: if there are no trials or more than twelve.
 
     Example:
         >>> figure, axes = position_and_target(trajectory)
@@ -105,7 +105,7 @@ def position_and_target(
     if len(reaches) > MOST_TRIALS:
         raise ValueError(
             f"trajectory must have at most {MOST_TRIALS} trials, got {len(reaches)}; take some "
-            "with fbx_env.tree_take(trajectory, slice(0, 4))"
+            "with jax.tree.map(lambda leaf: leaf[:4], trajectory)"
         )
     flat = style.given_axes(grids.new_grid(len(reaches)) if axes is None else axes, len(reaches))
     dotted: dict[str, Any] = {
