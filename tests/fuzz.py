@@ -84,7 +84,7 @@ def outcome(words: list[str], out: Path) -> str:
         AssertionError: if it leaves a traceback, no message, or half a run.
     """
     printed, told = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told), no_hanging():
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told), no_hanging(words):
         try:
             main(words)
             status = 0
@@ -110,9 +110,9 @@ def outcome(words: list[str], out: Path) -> str:
 
 
 @contextlib.contextmanager
-def no_hanging() -> Any:
+def no_hanging(words: list[str]) -> Any:
     def stop(*_: Any) -> None:
-        raise AssertionError(f"no end after {SECONDS} seconds")
+        raise AssertionError(f"{words}: no end after {SECONDS} seconds")
 
     signal.signal(signal.SIGALRM, stop)
     signal.alarm(SECONDS)

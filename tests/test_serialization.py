@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as orbax
 import pytest
 from flax import serialization
 from ids import EACH_PART
@@ -53,3 +54,14 @@ def test_a_class_that_is_defined_again_can_be_exported_too():
         program = export.export(jax.jit(lambda plant: plant.mass))
         written = program(Springy(mass=stiffness)).serialize()
         assert export.deserialize(written).call(Springy(mass=stiffness)) == stiffness
+
+
+@pytest.mark.parametrize("id", EACH_PART)
+def test_orbax_keeps_states_with_and_without_delays(id, key, tmp_path):
+    """It refuses empty arrays."""
+    env, params = make(id)
+    states = [env.reset(key, make(id, motor_delay=delay)[1])[1] for delay in (0, 2)]
+    with orbax.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "states", [params, *states])
+        checkpointer.wait_until_finished()
+        same(checkpointer.restore(tmp_path / "states", [params, *states]), [params, *states])

@@ -15,8 +15,9 @@ from fbx_env.parts.component import Component, SignalScalar
 Signal = Float[Array, " size"]
 """The numbers a channel carries: a command, or what a plant feeds back."""
 
-Buffer = Float[Array, "delay size"]
-"""The values under way in a channel, the oldest first."""
+Buffer = Float[Array, "delay size"] | None
+"""The values under way in a channel, the oldest first; ``None`` where nothing is ever under way, as
+checkpoints of other libraries hold no empty arrays."""
 
 MAX_DELAY = 10**6
 """Steps; a batch of longer buffers would fill any memory."""
@@ -75,6 +76,11 @@ def check_size(channel: Component, name: str, signal: Signal) -> None:
         )
 
 
+def filled(signal: Signal, delay: int) -> Buffer:
+    """The buffer of a signal that has been there all along."""
+    return jnp.tile(signal, (delay, 1)) if delay else None
+
+
 def delayed(
     channel: Component, buffer: Buffer, newest: Signal, delay: int
 ) -> tuple[Signal, Buffer]:
@@ -83,12 +89,13 @@ def delayed(
     Raises:
         ValueError: if the buffer is of a channel with another delay.
     """
-    if len(buffer) != delay:
+    n_values = 0 if buffer is None else len(buffer)
+    if n_values != delay:
         raise ValueError(
             f"delay of {type(channel).__name__} is {delay}, but the state comes from a trial with "
-            f"a delay of {len(buffer)}; reset with these params"
+            f"a delay of {n_values}; reset with these params"
         )
-    if delay == 0:
+    if buffer is None:
         return newest, buffer
     return buffer[0], jnp.concatenate([buffer[1:], newest[None]])
 

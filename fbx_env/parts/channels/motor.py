@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from fbx_env.parts.channels.channel import (
@@ -13,6 +12,7 @@ from fbx_env.parts.channels.channel import (
     Signal,
     check_size,
     delayed,
+    filled,
     with_noise,
 )
 from fbx_env.parts.clock import Clock
@@ -68,7 +68,7 @@ class MotorChannel(Channel):
         for name in ("noise_std", "signal_noise"):
             if getattr(self, name) is not None:
                 check_size(self, name, signal)
-        return jnp.tile(signal, (self.delay, 1))
+        return filled(signal, self.delay)
 
     def step(
         self, key: PRNGKeyArray, state: Buffer, signal: Signal, clock: Clock

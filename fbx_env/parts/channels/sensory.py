@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from fbx_env.parts.channels.channel import (
@@ -12,6 +11,7 @@ from fbx_env.parts.channels.channel import (
     Signal,
     check_size,
     delayed,
+    filled,
     with_noise,
 )
 from fbx_env.parts.clock import Clock
@@ -54,7 +54,7 @@ class SensoryChannel(Channel):
     def init(self, signal: Signal) -> Buffer:
         if self.noise_std is not None:
             check_size(self, "noise_std", signal)
-        return jnp.tile(signal, (self.delay, 1))
+        return filled(signal, self.delay)
 
     def step(
         self, key: PRNGKeyArray, state: Buffer, signal: Signal, clock: Clock
