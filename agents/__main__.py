@@ -9,6 +9,7 @@ import importlib
 import importlib.metadata
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from signal import SIGINT
 from typing import Any, NoReturn
@@ -30,23 +31,36 @@ COMMANDS = {
 }
 """The commands, each in a sentence; learners of other packages come on top."""
 
+LOST = "the processes lost each other: "
+CONNECTION = "Gloo"
+"""The library by which processes reach each other, which is in its errors."""
+
+PATIENCE = 2.0
+"""How long the first of several processes waits for the others after an error [s]."""
+
 WITHOUT_LEARNER = ("evaluate", "plot", "compare", "benchmark")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; mistakes are reported in a line or tyro's frame, with exit status 2."""
-    words = sys.argv[1:] if arguments is None else arguments
     with tolerant_output():
-        try:
-            parse(words).run()
-        except KeyboardInterrupt as stop:
-            print(f"stopped: {stop}" if str(stop) else "stopped", file=sys.stderr)
-            raise SystemExit(128 + getattr(stop, "signal", SIGINT)) from None
-        except (ValueError, TypeError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(2) from None
-        except (ArithmeticError, MemoryError, RuntimeError) as error:
-            _end_by_fault(error)
+        if status := _run(sys.argv[1:] if arguments is None else arguments):
+            _leave(status)
+
+
+def _run(words: Sequence[str]) -> int:
+    """Run a command, report what went wrong, and return the exit status."""
+    try:
+        parse(words).run()
+    except KeyboardInterrupt as stop:
+        print(f"stopped: {stop}" if str(stop) else "stopped", file=sys.stderr)
+        return 128 + getattr(stop, "signal", SIGINT)
+    except (ValueError, TypeError, OSError) as error:
+        _report(error)
+        return 2
+    except (ArithmeticError, MemoryError, RuntimeError) as error:
+        return _report_fault(error)
+    return 0
 
 
 def parse(words: Sequence[str]) -> Any:
@@ -103,25 +117,42 @@ def _choose(
     raise SystemExit(2)
 
 
-def _end_by_fault(error: Exception) -> NoReturn:
-    """Report what ended a training, and exit; raise what no user can have caused."""
+def _report_fault(error: Exception) -> int:
+    """Report what ended a training, and return the exit status; raise what no user has caused."""
     import jax
 
     from agents.bptt import TrainingError
 
     if isinstance(error, TrainingError):
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _report(error)
+        return 1
     if not isinstance(error, MemoryError | jax.errors.JaxRuntimeError):
         raise error
-    if jax.distributed.is_initialized() and "RESOURCE_EXHAUSTED" not in str(error):
-        print(f"error: the processes lost each other: {error}", file=sys.stderr)
+    is_lost = jax.distributed.is_initialized() and "RESOURCE_EXHAUSTED" not in str(error)
+    _report(error, LOST if is_lost else "this is too much for the machine: ")
+    return 2
+
+
+def _report(error: Exception, kind: str = "") -> None:
+    """Print an error, and what may have caused it if another process is gone."""
+    kind = LOST if CONNECTION in str(error) else kind
+    print(f"error: {kind}{error}", file=sys.stderr)
+    if kind == LOST:
         print("Another of them may have ended, and reported why.", file=sys.stderr)
-        sys.stderr.flush()
-        # Leaving in order would wait for the others, for a minute and a half.
-        os._exit(2)
-    print(f"error: this is too much for the machine: {error}", file=sys.stderr)
-    raise SystemExit(2) from None
+
+
+def _leave(status: int) -> NoReturn:
+    """Exit; at once if other processes train with this one, as in order they wait for each other.
+
+    JAX aborts the others when the first process is gone, so that this one gives those that end for
+    the same reason the time to report it.
+    """
+    jax = sys.modules.get("jax")
+    if jax is None or not jax.distributed.is_initialized():
+        raise SystemExit(status)
+    if jax.process_index() == 0:
+        time.sleep(PATIENCE)
+    os._exit(status)
 
 
 if __name__ == "__main__":

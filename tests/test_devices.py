@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents import GRUPolicy, load_model, train
+from agents import Checkpoints, GRUPolicy, load_model, train
 from agents.bptt.devices import Computers, _check_free, make_mesh
 from fbx_env import make
 
@@ -115,6 +115,16 @@ def start_both(*arguments, each=((), ())):
     ]
 
 
+def wait_for_updates(process):
+    """Both have found each other and compiled when the first one counts updates."""
+    shown = ""
+    deadline = time.monotonic() + 200
+    while not re.search(r"Training iteration:.*\| [1-9]", shown):
+        assert process.poll() is None, shown
+        assert time.monotonic() < deadline, shown
+        shown += process.stderr.read(1)
+
+
 def losses_of(folder):
     return pd.read_csv(folder / "history.csv").drop(columns="seconds")
 
@@ -138,13 +148,7 @@ def test_either_process_can_be_stopped_and_both_resume(tmp_path):
     settings += ["--max-steps-in-episode", "10"]
     folder = tmp_path / "stopped"
     both = start_both(*settings, "--out", str(folder))
-    # Both have found each other and compiled when the first one counts updates.
-    shown = ""
-    deadline = time.monotonic() + 200
-    while not re.search(r"Training iteration:\s+[1-9]", shown):
-        assert both[0].poll() is None, shown
-        assert time.monotonic() < deadline, shown
-        shown += both[0].stderr.read(1)
+    wait_for_updates(both[0])
     both[1].send_signal(signal.SIGTERM)
     outputs = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [128 + signal.SIGTERM] * 2, outputs
@@ -162,6 +166,21 @@ def test_either_process_can_be_stopped_and_both_resume(tmp_path):
         strict=True,
     ):
         np.testing.assert_array_equal(one, other)
+
+
+def test_who_is_left_behind_ends_at_once_and_can_resume(tmp_path):
+    """The other process is killed; waiting for it in order would take a minute and a half."""
+    settings = ["--n-batches", "100000", "--batch-size", "2", "--max-steps-in-episode", "10"]
+    folder = str(tmp_path / "run")
+    both = start_both(*settings, "--checkpoint-seconds", "0", "--out", folder)
+    wait_for_updates(both[0])
+    both[1].kill()
+    both[1].communicate()
+    _, errors = both[0].communicate(timeout=60)
+    assert both[0].returncode == 2, errors
+    assert "error: the processes lost each other" in errors
+    assert "Traceback" not in errors
+    assert Checkpoints(folder).files()
 
 
 def test_processes_with_different_trainings_are_refused(tmp_path):
