@@ -241,6 +241,13 @@ def test_a_link_is_replaced_and_not_written_through(precious):
         append(folder / "b", b"new", at=0)
 
 
+def test_what_has_another_name_stays_as_it_is_there(precious):
+    folder, path = precious
+    (folder / "a").hardlink_to(path)
+    append(folder / "a", b" and yours", at=4)
+    assert read_whole(folder / "a") == b"mine and yours"
+
+
 def test_appending_cuts_off_what_was_there(tmp_path):
     path = tmp_path / "a"
     append(path, b"one", at=0)

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and folders in which one process works at a time.
 
-Nothing is written through a symbolic link that lies in a folder: a folder may come from elsewhere.
+Nothing is written through a link that lies in a folder, symbolic or hard: a folder may come from
+elsewhere.
 """
 
 from __future__ import annotations
@@ -98,10 +99,14 @@ def append(path: Path | str, content: bytes, at: int) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK | NO_WAIT, 0o666)
     try:
         _check_is_regular(descriptor, path)
-        if os.fstat(descriptor).st_size < at:
+        status = os.fstat(descriptor)
+        if status.st_size < at:
             raise OSError(errno.EINVAL, f"shorter than {at} bytes", str(path))
-        os.ftruncate(descriptor, at)
         with open(descriptor, "r+b", closefd=False) as file:
+            if status.st_nlink > 1:  # Under its other name, as in a backup, it stays as it is.
+                write_whole(path, file.read(at) + content)
+                return
+            file.truncate(at)
             file.seek(at)
             file.write(content)
         os.fsync(descriptor)
