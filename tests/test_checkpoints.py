@@ -232,6 +232,12 @@ def test_a_history_of_another_training_is_not_taken_for_ones_own(written, tmp_pa
     _, kept, _ = restored(written)
     assert len(kept) == 7
     assert kept.columns.keys() == {"iteration"}
+    # Nor is one that is as long, with other keys.
+    with manager(tmp_path / "as long", {**IDENTITY, "exact": {"key": 9}}) as entered:
+        entered.save(STATE, history(7))
+    content = (tmp_path / "as long" / "training.history").read_bytes()
+    (written / "training.history").write_bytes(content)
+    assert restored(written)[1].columns.keys() == {"iteration"}
 
 
 def test_a_history_that_cannot_be_read_is_not_overwritten(written):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import re
 import time
 from collections.abc import Callable
@@ -77,7 +78,8 @@ class Checkpoints:
     def files(self) -> list[Path]:
         """The checkpoints in the folder, the one with most updates first."""
         folder = Path(self.folder)
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        there = folder.iterdir() if folder.is_dir() else ()
+        names = [path.name for path in there if not path.is_dir()]
         found = [
             int(match[1]) for name in names if (match := re.fullmatch(r"(\d+)\.checkpoint", name))
         ]
@@ -145,6 +147,8 @@ class CheckpointManager:
     ) -> None:
         self.checkpoints = checkpoints
         self.identity = as_json(identity)
+        exact = json.dumps(self.identity.get("exact"))
+        self.whose = hashlib.sha256(exact.encode()).hexdigest()
         self.report = report
         self.last_time = time.perf_counter()
         self.last_iteration: int | None = None
@@ -288,6 +292,8 @@ class CheckpointManager:
         with contextlib.suppress(ValueError):
             while end < len(data):
                 record, after = archive.first_in(data, ROWS_KIND, end)
+                if record.content != self.whose:
+                    break
                 history.append(record.arrays)
                 end = after
         if len(history) > belonging["rows"]:  # It is not the history of this training.
@@ -301,7 +307,7 @@ class CheckpointManager:
         if not rows_path.exists() or rows_path.stat().st_size < written.n_bytes:
             written = NOTHING  # Somebody has removed it, or cut it off.
         if len(history) > written.rows:
-            record = archive.to_bytes(ROWS_KIND, None, history.since(written.rows))
+            record = archive.to_bytes(ROWS_KIND, self.whose, history.since(written.rows))
             append(rows_path, record, at=written.n_bytes)
             sha256 = written.sha256.copy()
             sha256.update(record)
