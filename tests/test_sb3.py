@@ -162,6 +162,10 @@ def test_damaged_files_are_named_and_the_best_learner_is_resumed(params, tmp_pat
         write=None,
     )
     assert np.all(np.diff(history["environment_steps"]) > 0)
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    (tmp_path / "history.csv").write_text(lines[0])
+    with pytest.raises(ValueError, match="history.csv cannot be resumed from: it lacks the eval"):
+        train_sb3(recipe, params, tmp_path, seed=0, resume=True, write=None)
     for name in (BEST, LAST):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(ValueError, match=f"{BEST} cannot be resumed from"):

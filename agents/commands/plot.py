@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 
@@ -19,7 +20,7 @@ from agents.reports.figures import draw_all
 from agents.storage.files import locked
 from agents.storage.history import History
 from agents.storage.models import load_model
-from agents.storage.runs import HISTORY, key_from
+from agents.storage.runs import CONFIG, HISTORY, MODEL, key_from
 from fbx_env import ReachEnv, ReachParams, checks, rollout, tree_take
 
 
@@ -49,6 +50,10 @@ class Plot:
         env = ReachEnv()
         command = command_of(self.run_folder)
         untrained = None if command is None else command.untrained(env, params)
+        if untrained is not None and not _are_of_one_kind(untrained, policy):
+            raise ValueError(
+                f"{self.run_folder} is not a run: its {CONFIG} is not that of its {MODEL}"
+            )
         key_rollout, key_figures = jax.random.split(key_from(self.seed))
         n_replicates = count_replicates(policy)
         index = checks.whole(
@@ -77,6 +82,15 @@ class Plot:
             format=self.format,
             key=key_figures,
         )
+
+
+def _are_of_one_kind(one: Any, other: Any) -> bool:
+    """Whether two policies differ in numbers alone."""
+    kinds = [
+        (jax.tree.structure(each), [jnp.shape(leaf) for leaf in jax.tree.leaves(each)])
+        for each in (one, other)
+    ]
+    return bool(kinds[0] == kinds[1])
 
 
 def parse(words: Sequence[str], prog: str) -> Plot:

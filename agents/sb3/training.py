@@ -127,7 +127,13 @@ def resumed(
     """Return the last learner of a folder, or the best, and the history until then."""
     learner = load_last_or_best(folder, recipe, params, seed, report, tensorboard)
     learner.set_random_seed((seed + learner.num_timesteps) % 2**32)
-    return learner, until(learner.num_timesteps, History.load(folder / HISTORY))
+    history = until(learner.num_timesteps, History.load(folder / HISTORY))
+    if not len(history):
+        raise ValueError(
+            f"{folder / HISTORY} cannot be resumed from: it lacks the evaluations in the "
+            f"{learner.num_timesteps:,} steps that the learner has had"
+        )
+    return learner, history
 
 
 class Evaluation(BaseCallback):
