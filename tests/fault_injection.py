@@ -1,10 +1,11 @@
-"""Kill trainings at random moments and damage their checkpoints; see that nothing is lost.
+"""Kill trainings at random moments and damage the files of runs; see that nothing is lost.
 
 python tests/fault_injection.py kills --count 50
-python tests/fault_injection.py damages --count 200
+python tests/fault_injection.py damages
 
-A smaller dose of the same is in the test suite. Every run is a process of its own, started as a
-user would start it.
+Runs that are killed are processes of their own, started as a user would start them. The second
+damages every file of a run in the twenty ways of ``damages.py``. A smaller dose of both is in the
+test suite.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from damages import DAMAGES, Surroundings, damage
+from fuzz import no_hanging
 
 from agents import Checkpoints, History
 from agents.__main__ import main
@@ -32,6 +37,7 @@ from agents.storage.runs import CHECKPOINTED_ROWS
 TINY = ["--n-batches", "1200", "--batch-size", "2", "--log-step", "20", "--hidden-size", "4"]
 TINY += ["--max-steps-in-episode", "5", "--motor-noise", "0.1", "--checkpoint-seconds", "0"]
 KINDS = {"single": TINY, "replicates": [*TINY, "--n-replicates", "2", "--hidden-type", "rnn"]}
+QUIET: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 TIMES = ("compile_seconds", "train_seconds", "wall_clock_seconds")
 
 
@@ -80,9 +86,7 @@ def kill_once(whole: Path, folder: Path, arguments: list[str], lifetime: float) 
     Returns:
         When it was killed; ``None`` if it had ended before.
     """
-    process = subprocess.Popen(
-        command(*arguments, "--out", folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command(*arguments, "--out", folder), **QUIET)
     if random.random() < 0.5:
         # Half of the kills come while checkpoints are written, and not while JAX starts.
         while process.poll() is None and not updates_kept(folder):
@@ -132,79 +136,148 @@ def kills(count: int, root: Path, kinds: list[str]) -> None:
                 killed += 1
 
 
-def damaged(content: bytes, other: bytes) -> tuple[str, bytes]:
-    """A file that is not the one that was written."""
-    place = random.randrange(len(content))
-    kind = random.choice(["cut", "flipped", "emptied", "swapped", "overwritten"])
-    if kind == "cut":
-        return kind, content[:place]
-    if kind == "flipped":
-        flipped = bytearray(content)
-        flipped[place] ^= 1 << random.randrange(8)
-        return kind, bytes(flipped)
-    if kind == "emptied":
-        return kind, b""
-    if kind == "swapped":
-        return kind, other
-    length = random.randrange(1, 200)
-    return kind, content[:place] + random.randbytes(length) + content[place + length :]
+class Case(NamedTuple):
+    """A file of a run, and the commands that meet it.
+
+    Attributes:
+        run: name of the run.
+        pattern: of the file's name; the last of those that match is damaged.
+        commands: what is tried, each on a fresh copy of the run.
+    """
+
+    run: str
+    pattern: str
+    commands: tuple[str, ...]
 
 
-def damages(count: int, root: Path, kinds: list[str]) -> None:
-    """Damage checkpoints and histories of stopped runs, and resume each in this process."""
-    stopped = {}
+LOOK = ("evaluate", "plot")
+CASES = [
+    *(Case("single", name, LOOK) for name in ("config.json", "history.csv", "policy.model")),
+    Case("single", "metrics.json", ("evaluate", "train --resume")),
+    Case("single", "reaches.png", ("plot",)),
+    Case("single", "evaluation.json", ("evaluate",)),
+    Case("single", ".lock", ("evaluate",)),
+    *(
+        Case("single stopped", name, ("train --resume",))
+        for name in ("config.json", "*.checkpoint")
+    ),
+    Case("single stopped", "training.history", ("train --resume",)),
+    Case("single stopped", ".training.lock", ("train --resume",)),
+    *(Case("ppo", name, ("sb3 ppo --resume",)) for name in ("last.learner", "history.csv")),
+]
+"""Every file that a command reads, and some that it writes."""
+
+OF_LEARNER = ["--max-steps-in-episode", "5", "--n-envs", "2", "--rollout-steps", "10"]
+OF_LEARNER += ["--batch-size", "10", "--n-epochs", "1", "--n-evaluations", "2"]
+
+
+def damages(root: Path, damages: Sequence[str]) -> None:
+    """Damage every file of a run in every way, and let the commands of this process meet it."""
+    prepare_runs(root)
+    outcomes: Counter[str] = Counter()
+    faults = []
+    for case in CASES:
+        for how in damages:
+            for command in case.commands:
+                try:
+                    outcome = meet(root, case, how, command)
+                except AssertionError as error:
+                    outcome = f"FAULT: {error}"
+                    faults.append(outcome)
+                print(f"{case.run}, {case.pattern} {how}: {command}: {outcome}", flush=True)
+                outcomes[outcome.partition(":")[0]] += 1
+    print(f"{len(CASES) * len(damages)} damaged files: {dict(outcomes)}")
+    if faults:
+        raise AssertionError("\n".join(faults))
+
+
+def prepare_runs(root: Path) -> None:
+    """Make finished runs, stopped ones, and others from which foreign files come."""
     for kind, arguments in KINDS.items():
         check(run(*arguments, "--out", root / kind))
-        stopped[kind] = folder = root / f"{kind} stopped"
-        process = subprocess.Popen(
-            command(*arguments, "--out", folder),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        call("evaluate", root / kind)
+        folder = root / f"{kind} stopped"
+        process = subprocess.Popen(command(*arguments, "--out", folder), **QUIET)
         while updates_kept(folder) < 100:
             time.sleep(0.02)
         process.terminate()
         if process.wait() != 128 + signal.SIGTERM:
             raise AssertionError(f"SIGTERM ended a run with status {process.returncode}")
-    outcomes: Counter[str] = Counter()
-    for index in range(count):
-        kind = random.choice(kinds)
-        other = next(name for name in KINDS if name != kind)
-        folder = root / "damaged"
-        shutil.copytree(stopped[kind], folder)
-        *checkpoints, history = *Checkpoints(folder).files(), Checkpoints(folder).rows_path
-        foreign = Checkpoints(stopped[other]).files()[0].read_bytes()
-        hit = random.choice([checkpoints[:1], checkpoints[:1], checkpoints[:2], [history]])
-        how = []
-        for path in hit:
-            name, content = damaged(path.read_bytes(), foreign)
-            how.append(f"{path.suffix[1:]} {name}")
-            path.write_bytes(content)
-        status, printed = resume_here(folder)
-        told = "The history up to" if hit == [history] else f"{hit[0]} cannot"
-        if "Traceback" in printed or told not in printed:
-            raise AssertionError(f"{how}: {printed}")
-        outcome = "refused" if len(hit) == 2 else "recovered"
-        if status != {"recovered": 0, "refused": 2}[outcome]:
-            raise AssertionError(f"{how}, expected was {outcome}: {printed}")
-        differing = differences(root / kind, folder) if outcome == "recovered" else []
-        if hit == [history]:
-            # The losses of updates whose rows are lost are gaps; all else is as it was.
-            differing = [name for name in differing if not name.startswith("history ")]
-        if differing:
-            raise AssertionError(f"{how}: recovered with another {', '.join(differing)}")
-        outcomes[outcome] += 1
-        print(f"{kind} {index}: {' and '.join(how)}: {outcome}", flush=True)
-        shutil.rmtree(folder)
-    print(dict(outcomes))
+    for name, seed in (("ppo", "0"), ("ppo other", "1")):
+        words = ["--total-steps", "40", "--seed", seed, "--out", str(root / name)]
+        call("sb3 ppo", *OF_LEARNER, *words)
+        (root / name / "metrics.json").unlink()
 
 
-def resume_here(folder: Path) -> tuple[int, str]:
-    """Exit status and output of resuming a run in this process, without what JAX needs to start."""
+def meet(root: Path, case: Case, how: str, command: str) -> str:
+    """Damage a file of a copy of a run, and let a command meet it.
+
+    Returns:
+        What the command did: "refused", "as if whole", or "went on".
+
+    Raises:
+        AssertionError: if something was executed, lost or reached outside of the folder, if there
+            was no end, a traceback or no message, or if what came of it is not what it should be.
+    """
+    folder, around = root / "damaged", Surroundings(root / "outside", foreign(root, case))
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(root / case.run, folder)
+    around.prepare()
+    path = max(folder.glob(case.pattern), default=folder / case.pattern)
+    damage(path, how, around)
+    before = contents(folder)
+    status, printed = call(command, folder)
+    where = f"{command} with {path.name} {how}: status {status}\n{printed}"
+    around.check()
+    if "Traceback" in printed or status not in (0, 2):
+        raise AssertionError(where)
+    after = contents(folder)
+    if status == 2:
+        names_it = path.name in printed or str(folder) in printed
+        if not names_it or len(printed.split("error: ")[-1].splitlines()) > 4:
+            raise AssertionError(where)
+        if lost := [name for name in before if after.get(name) != before[name]]:
+            raise AssertionError(f"{where}\n{lost} changed")
+        return "refused"
+    if "resume" in command and case.run in KINDS.keys() | {f"{kind} stopped" for kind in KINDS}:
+        whole = root / case.run.removesuffix(" stopped")
+        if after["policy.model"] != (whole / "policy.model").read_bytes():
+            raise AssertionError(f"{where}\nanother policy")
+    kept = [name for name in READ if name in before and after.get(name) != before[name]]
+    if kept and "resume" not in command:
+        raise AssertionError(f"{where}\n{kept} changed")
+    return "as if whole" if path.name not in printed else "went on"
+
+
+READ = ("config.json", "history.csv", "metrics.json", "policy.model")
+"""What looking at a run leaves as it is."""
+
+
+def foreign(root: Path, case: Case) -> bytes:
+    """The content of such a file of another run."""
+    other = {"single": "replicates", "single stopped": "replicates stopped", "ppo": "ppo other"}
+    found = max((root / other[case.run]).glob(case.pattern), default=None)
+    return b"process 1 on another machine" if found is None else found.read_bytes()
+
+
+def contents(folder: Path) -> dict[str, bytes | str]:
+    """The files of a folder, or what is in their place."""
+    return {
+        path.name: path.read_bytes() if path.is_file() and not path.is_symlink() else "no file"
+        for path in folder.iterdir()
+    }
+
+
+def call(command: str, *words: str | Path) -> tuple[int, str]:
+    """Exit status and output of a command in this process, without what JAX needs to start."""
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+    with (
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+        no_hanging([command, *map(str, words)]),
+    ):
         try:
-            main(["train", "--resume", str(folder)])
+            main([*command.split(), *map(str, words)])
         except SystemExit as stop:
             return int(stop.code or 0), printed.getvalue()
     return 0, printed.getvalue()
@@ -213,11 +286,13 @@ def resume_here(folder: Path) -> tuple[int, str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["kills", "damages"])
-    parser.add_argument("--count", type=int, default=50)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--count", type=int, default=50, help="of kills")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     random.seed(options.seed)
     with tempfile.TemporaryDirectory() as root:
-        {"kills": kills, "damages": damages}[options.what](options.count, Path(root), options.kinds)
-    print(f"{options.count} {options.what}: nothing was lost.")
+        if options.what == "kills":
+            kills(options.count, Path(root), list(KINDS))
+        else:
+            damages(Path(root), DAMAGES)
+    print("Nothing was executed, nothing lost, nothing hung.")
