@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
+from gymnasium.vector import SyncVectorEnv
 from ids import EACH_PART
 
 from agents.sb3_vec_env import ReachVecEnv
@@ -350,3 +351,24 @@ def test_numbers_of_a_draw_and_of_a_load_can_change_within_a_trial():
         env.params = env.params.replace(draws=())
     with pytest.raises(ValueError, match="these change whether there are loads"):
         env.params = env.params.replace(loads=())
+
+
+def test_a_vector_has_the_attributes_of_gymnasiums_own():
+    """As skrl's runner and others ask for them."""
+    ours = ReachVectorEnv(3, mass=2.0)
+    theirs = SyncVectorEnv([lambda: ReachGymEnv(mass=2.0)] * 3)
+    for name in ("render_mode", "observation_space", "action_space", "spec"):
+        assert ours.get_attr(name) == ours.call(name) == tuple(theirs.get_attr(name))
+    heavier = make(mass=3.0)[1]
+    for envs in (ours, theirs):
+        assert [float(params.plant.mass) for params in envs.get_attr("params")] == [2, 2, 2]
+        envs.set_attr("params", heavier)
+        envs.reset(seed=5)
+    actions = np.ones((3, 2), np.float32)
+    np.testing.assert_array_equal(ours.step(actions)[0], theirs.step(actions)[0])
+    with pytest.raises(AttributeError, match="difficulty cannot be set"):
+        ours.set_attr("difficulty", 2)
+    with pytest.raises(ValueError, match="params belongs to all trials together.* each of 3"):
+        ours.set_attr("params", [heavier] * 2)
+    with pytest.raises(ValueError, match="name must not be 'reset'"):
+        ours.call("reset")

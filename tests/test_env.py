@@ -255,22 +255,22 @@ def test_gymnaxs_own_tests_of_every_environment(id, key):
     assert env.num_actions == len(params.plant.controls)
 
 
-def test_in_the_manner_of_gymnaxs_brax_wrapper(key):
-    """Its info of a reset lacks the losses and the success; with them a scan goes through."""
+def test_under_gymnaxs_brax_wrapper_trials_are_scanned_after_a_first_step(key):
+    """The wrapper itself makes the info of a reset, in which the losses are missing."""
     env, params = make(max_steps_in_episode=3)
     obs, state = env.reset(key, params)
-    nothing = {"losses": dict.fromkeys(params.loss.names, jnp.zeros(()))}
-    info = {"discount": jnp.ones(()), "final_observation": obs, "is_success": jnp.array(False)}
-    info |= {**nothing, "terminated": jnp.array(False), "truncated": jnp.array(False)}
+    flags = {"terminated": jnp.array(False), "truncated": jnp.array(False)}
+    info = {**flags, "discount": jnp.array(1.0), "final_observation": obs}
 
     def step(carry, key):
         state, info = carry
         _, state, reward, *_, step_info = env.step(key, state, jnp.ones(2), params)
         return (state, {**info, **step_info}), reward
 
-    (_, last), _ = jax.lax.scan(step, (state, info), jax.random.split(key, 6))
-    assert last.keys() == info.keys()
+    carry, _ = step((state, info), key)
+    (_, last), rewards = jax.lax.scan(step, carry, jax.random.split(key, 5))
     assert last["discount"] == 0
+    np.testing.assert_allclose(-rewards[-1], sum(last["losses"].values()), rtol=1e-6)
 
 
 SHARDED = """
