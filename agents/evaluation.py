@@ -75,7 +75,7 @@ def evaluate(
     costs = checked_costs(policy_costs, params.loss)
     trajectory = rollout(env, params, policy, trials, key)
     metrics = _measure(policy, params, trajectory, costs)
-    return _beside_reference(metrics, _reference(params, trials, n_starts)), trajectory
+    return _beside_reference(metrics, _reference(params, trajectory, n_starts)), trajectory
 
 
 def evaluate_replicates(
@@ -106,11 +106,13 @@ def evaluate_replicates(
     costs = checked_costs(policy_costs, params.loss)
     tree_take(policies, 0)
     n_replicates = len(jax.tree.leaves(eqx.filter(policies, eqx.is_array))[0])
-    reference = _reference(params, trials, n_starts)
-    each = []
+    each, reference = [], None
     for index in range(n_replicates):
         policy = tree_take(policies, index)
         trajectory = rollout(env, params, policy, trials, key)
+        if reference is None:
+            # The key is one, and so are the numbers that are drawn.
+            reference = _reference(params, trajectory, n_starts)
         each.append(_beside_reference(_measure(policy, params, trajectory, costs), reference))
     return {**_mean(each), "replicates": each}
 
@@ -132,12 +134,12 @@ def _measure(
 
 
 def _reference(
-    params: ReachParams, trials: Trial, n_starts: int
+    params: ReachParams, trajectory: Trajectory, n_starts: int
 ) -> tuple[str, dict[str, float]] | str:
     """What losses are compared with, by term and of the environment; or why there is nothing."""
     checks.whole("n_starts", n_starts, at_least=0, at_most=MAX_STARTS)
     try:
-        best = reference_loss(params, trials, n_starts=n_starts)
+        best = reference_loss(params, trajectory.trial, drawn=trajectory.drawn, n_starts=n_starts)
     except ValueError as reason:
         return str(reason)
     if best.total == 0:

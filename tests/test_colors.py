@@ -65,3 +65,13 @@ def test_cyclic_colours_are_what_the_ellipse_says_and_dark_enough_for_white_pape
 
 def test_translucent_is_the_same_colour_in_css():
     assert colors.translucent("#0072B2", 0.25) == "rgba(0,114,178,0.25)"
+
+
+def test_numbers_have_colours_whose_lightness_rises_with_them():
+    shades = colors.sequential(np.array([3.0, -1.0, 1.0, 2.0]))
+    assert shades[1] == "#0d0887"
+    assert shades[0] == "#f89540"
+    weights = [0.2126, 0.7152, 0.0722]
+    light = [np.dot(weights, [int(s[i : i + 2], 16) for i in (1, 3, 5)]) for s in shades]
+    assert light[1] < light[2] < light[3] < light[0]
+    assert len(set(colors.sequential(np.ones(3)))) == 1

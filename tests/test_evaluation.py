@@ -6,9 +6,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import ActivityCost, GRUPolicy, evaluate, evaluate_replicates, evaluation
+from agents import (
+    ActivityCost,
+    GRUPolicy,
+    evaluate,
+    evaluate_replicates,
+    evaluation,
+    optimal_loss,
+)
 from agents.policies import ActorPolicy
-from fbx_env import Effector, LossTerm, ReachGymEnv, Task, Trial, make, tree_take
+from fbx_env import (
+    ChoiceDraw,
+    CurlField,
+    Effector,
+    LossTerm,
+    ReachGymEnv,
+    Task,
+    Trial,
+    make,
+    tree_take,
+)
 
 
 def test_metrics_of_a_recorded_network(trained, key):
@@ -55,6 +72,20 @@ def test_without_an_optimum_the_reason_is_given(trained, key):
     metrics, _ = evaluate(trained.policy(), env, params, trials, key=key)
     assert "length" in metrics["no_optimum"]
     assert "ratio_to_optimum" not in metrics
+
+
+def test_drawn_numbers_are_those_of_the_optimum(trained, key):
+    name = "loads.curl.strength"
+    draws = (ChoiceDraw(name, (-1.0, 1.0)),)
+    env, params = make(loads=(CurlField(1.0),), draws=draws, sensory_delay=5, motor_delay=1)
+    trials = params.task.validation_trials()
+    policy = trained.policy()
+    metrics, trajectory = evaluate(policy, env, params, trials, key=key)
+    expected = optimal_loss(params, trials, drawn=trajectory.drawn).total
+    assert metrics["optimum"]["environment"] == pytest.approx(expected, rel=1e-9)
+    two = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2) if eqx.is_array(leaf) else leaf, policy)
+    replicates = evaluate_replicates(two, env, params, trials, key=key)
+    assert replicates["ratio_to_optimum"] == pytest.approx(metrics["ratio_to_optimum"], rel=1e-5)
 
 
 def test_a_trial_that_asks_for_nothing_has_no_ratio(trained, key):

@@ -22,7 +22,15 @@ from trajectories import (
     take,
 )
 
-from fbx_env import SimpleReaches, Trial, analysis, plot
+from fbx_env import (
+    ChoiceDraw,
+    CurlField,
+    SimpleReaches,
+    Trial,
+    UniformDraw,
+    analysis,
+    plot,
+)
 from fbx_env.figures import colors
 
 
@@ -198,6 +206,46 @@ def test_the_key_shows_each_direction_or_the_whole_circle(n_directions, n_rays):
     _, ax = plot.speed_profiles(run(task=SimpleReaches(eval_n_directions=n_directions)))
     (direction_key,) = ax.child_axes
     assert len(direction_key.collections[0].get_segments()) == n_rays
+
+
+STRENGTH = "loads.curl.strength"
+
+
+def in_fields(draw, n=4):
+    """The validation trials again and again, each in a curl field of its own."""
+    trials = SimpleReaches().validation_trials()
+    many = jax.tree.map(lambda leaf: jnp.tile(leaf, (n, 1)), trials)
+    return run(many, loads=(CurlField(1.0),), draws=(draw,))
+
+
+def test_trials_are_coloured_and_grouped_by_a_drawn_number(key):
+    batch = in_fields(ChoiceDraw(STRENGTH, (-1.0, 0.0, 2.0)))
+    strength = np.asarray(batch.drawn[STRENGTH])
+    expected = [color.lower() for color in colors.sequential(strength)]
+    _, speeds = plot.speed_profiles(batch, by=STRENGTH)
+    figures = (
+        plot.effector_trajectories(batch, by=STRENGTH)[1],
+        [speeds],
+        plot.activity_sample_units(batch, 2, key=key, by=STRENGTH)[1],
+    )
+    for axes in figures:
+        for ax in axes:
+            assert [to_hex(line.get_color()) for line in curves(ax)][:28] == expected
+    (bar,) = speeds.child_axes
+    assert bar.get_title(loc="left") == "strength"
+    assert bar.get_ylim() == (-1.0, 2.0)
+    mean, *_ = means(speeds)
+    speed = np.linalg.norm(batch.vel, axis=-1)
+    np.testing.assert_allclose(mean.get_ydata(), speed[strength == -1].mean(axis=0), rtol=1e-5)
+
+
+def test_numbers_from_a_continuum_are_grouped_in_ranges():
+    batch = in_fields(UniformDraw(STRENGTH, -1.0, 1.0), n=8)
+    _, ax = plot.speed_profiles(batch, by=STRENGTH)
+    assert len(means(ax)) == 5
+    assert "in ranges of loads.curl.strength" in ax.get_legend().get_texts()[0].get_text()
+    with pytest.raises(ValueError, match="no drawn number 'loads.curl.strenth'; did you mean"):
+        plot.speed_profiles(batch, by="loads.curl.strenth")
 
 
 def test_trials_are_coloured_by_direction_wherever_they_start():

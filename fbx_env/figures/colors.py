@@ -11,6 +11,7 @@ PALETTE = ("#0072B2", "#E69F00", "#882255", "#56B4E9", "#117733", "#CC6677")
 DIVERGING = "RdBu_r"
 """Name, for matplotlib and for Plotly, of the map for signed values: blue, white at 0, red."""
 
+_SEQUENCE = np.array([[13, 8, 135], [126, 3, 168], [204, 71, 120], [248, 149, 64]])
 _WHITE = np.array([0.95047, 1.0, 1.08883])
 _XYZ_TO_RGB = np.array(
     [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
@@ -36,6 +37,26 @@ def cyclic(angle: Float[np.ndarray, " n"]) -> list[str]:
     green_red = 44 * np.cos(angle + 1.9)
     blue_yellow = 55 * np.cos(angle)
     return _lab_to_hex(np.stack([lightness, green_red, blue_yellow], axis=-1))
+
+
+def sequential(values: Float[np.ndarray, " n"]) -> list[str]:
+    """Colours for numbers, from dark blue for the lowest to orange for the highest.
+
+    They lie between four of the colour map plasma, whose lightness rises evenly.
+
+    Returns:
+        One ``#rrggbb`` a number; of equal numbers that in the middle.
+
+    Example:
+        >>> sequential(np.array([0.0, 10.0]))
+        ['#0d0887', '#f89540']
+    """
+    values = np.asarray(values, float)
+    low, high = values.min(), values.max()
+    share = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5)
+    places = np.linspace(0, 1, len(_SEQUENCE))
+    channels = [np.interp(share, places, channel) for channel in _SEQUENCE.T]
+    return ["#" + bytes(rgb).hex() for rgb in np.rint(np.stack(channels, -1)).astype(np.uint8)]
 
 
 def translucent(color: str, opacity: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,9 @@ MOST_DIRECTIONS = 24
 """More directions than these are taken together in sectors."""
 
 SECTORS = 8
+
+RANGES = 5
+"""So many of a number that is drawn from a continuum."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,12 @@ class Panel:
 
 def effector_panels(reaches: Reaches) -> list[Panel]:
     """Position, velocity and command: a panel for a force in the plane, else one a number."""
-    ends = np.concatenate([reaches.start, reaches.goal], axis=-1)
-    groups = _by_direction(reaches)
+    ends = np.concatenate([reaches.start, reaches.goal, reaches.condition[:, None]], axis=-1)
+    same_way = _alike(reaches, ends)
+    # Trials of one drawn number may go all ways, and then have no mean in the plane.
+    groups = same_way if reaches.by else _by_condition(reaches)
     panels = [
-        _plane(reaches, reaches.pos, "m", _alike(reaches, ends), title="Position"),
+        _plane(reaches, reaches.pos, "m", same_way, title="Position"),
         _plane(reaches, reaches.vel, "m/s", groups, title="Velocity"),
     ]
     if reaches.controls == FORCE_IN_PLANE:
@@ -130,7 +136,7 @@ def unit_panels(reaches: Reaches, units: Int[np.ndarray, " chosen"]) -> list[Pan
 def legend_groups(reaches: Reaches) -> list[str]:
     """The name under which a legend lists each trial: of its group, or its own without groups."""
     names = reaches.names
-    for group in _by_direction(reaches):
+    for group in _by_condition(reaches):
         for index in group.trials:
             names[index] = group.name
     return names
@@ -164,7 +170,7 @@ def component_panels(reaches: Reaches) -> Components:
         _time_course(reaches, found.scores[..., index], f"Component {index + 1}")
         for index in (0, 1)
     )
-    plane = _plane(reaches, found.scores[..., :2], "", _by_direction(reaches))
+    plane = _plane(reaches, found.scores[..., :2], "", _by_condition(reaches))
     explained = found.explained[:10]
     return Components(
         plane=replace(plane, x_label=first.y_label, y_label=second.y_label),
@@ -207,7 +213,7 @@ def _time_course(
     title: str = "",
 ) -> Panel:
     time = reaches.time[:, : values.shape[1]]
-    groups = _by_direction(reaches)
+    groups = _by_condition(reaches)
     if not groups and len(reaches) > MANY:
         groups = [Group(np.arange(len(reaches)), "all trials", "#000000", "")]
     means = tuple(
@@ -243,14 +249,15 @@ def _sd(values: Float[np.ndarray, "members n"]) -> Float[np.ndarray, " n"]:
     return sd
 
 
-def _by_direction(reaches: Reaches) -> list[Group]:
-    """Many trials by their direction, or by the sector of it if there are too many directions."""
-    direction = reaches.direction
-    alike = _alike(reaches, direction[:, None])
-    if alike or len(np.unique(direction)) <= MOST_DIRECTIONS:
+def _by_condition(reaches: Reaches) -> list[Group]:
+    """Many trials by their condition, or by its sector or range if there are too many."""
+    alike = _alike(reaches, reaches.condition[:, None])
+    if alike or len(np.unique(reaches.condition)) <= MOST_DIRECTIONS:
         return alike
+    if reaches.by:
+        return _in_ranges(reaches)
     width = 2 * np.pi / SECTORS
-    sector = np.rint(direction / width) % SECTORS
+    sector = np.rint(reaches.direction / width) % SECTORS
     shades = colors.cyclic(np.arange(SECTORS) * width)
     kind = f"in sectors of {np.rad2deg(width):g}°"
     return [
@@ -266,9 +273,21 @@ def _alike(reaches: Reaches, labels: Float[np.ndarray, "trials k"]) -> list[Grou
     if len(labels) <= MANY or 2 * len(distinct) > len(labels) or len(distinct) > MOST_DIRECTIONS:
         return []
     members = [np.flatnonzero(group.ravel() == index) for index in range(len(distinct))]
-    names, shades = [_degrees(angle) for angle in reaches.direction], reaches.colors
+    names, shades = reaches.condition_names, reaches.colors
+    kind = f"by {reaches.by or 'direction'}"
+    return [Group(trials, names[trials[0]], shades[trials[0]], kind) for trials in members]
+
+
+def _in_ranges(reaches: Reaches) -> list[Group]:
+    """Trials by the range of the number drawn for them, of a few that are equally wide."""
+    edges = np.linspace(reaches.condition.min(), reaches.condition.max(), RANGES + 1)
+    index = np.digitize(reaches.condition, edges[1:-1])
+    shades = colors.sequential((edges[1:] + edges[:-1]) / 2)
+    kind = f"in ranges of {reaches.by}"
     return [
-        Group(trials, names[trials[0]], shades[trials[0]], "by direction") for trials in members
+        Group(np.flatnonzero(index == each), f"{low:.3g} to {high:.3g}", shades[each], kind)
+        for each, (low, high) in enumerate(itertools.pairwise(edges))
+        if np.any(index == each)
     ]
 
 

@@ -30,6 +30,9 @@ class Reaches:
         activity: ``(trials, steps, units)``.
         controls: name and unit of each number of a command.
         shape: the leading axes of the trajectory, such as replicates and trials.
+        by: the name of the number by which trials are coloured and grouped; their direction if
+            empty.
+        drawn: that number, ``(trials,)``.
     """
 
     start: Float[np.ndarray, "trials 2"]
@@ -42,6 +45,8 @@ class Reaches:
     activity: Float[np.ndarray, "trials steps units"]
     controls: NamedUnits
     shape: tuple[int, ...]
+    by: str = ""
+    drawn: Float[np.ndarray, " trials"] | None = None
 
     def __len__(self) -> int:
         """Number of trials."""
@@ -53,18 +58,31 @@ class Reaches:
         return analysis.directions(self.start, self.goal)
 
     @property
+    def condition(self) -> Float[np.ndarray, " trials"]:
+        """The number drawn for each trial by which it is coloured, or its direction [rad]."""
+        return self.direction if self.drawn is None else self.drawn
+
+    @property
+    def condition_names(self) -> list[str]:
+        """The condition of each trial in words."""
+        if self.drawn is None:
+            return [f"{angle:.0f}°" for angle in np.rad2deg(self.direction)]
+        return [f"{self.by} {value:.3g}" for value in self.drawn]
+
+    @property
     def colors(self) -> list[str]:
-        """The colour of each trial, which is that of its direction."""
-        return colors.cyclic(self.direction)
+        """The colour of each trial, which is that of its condition."""
+        if self.drawn is None:
+            return colors.cyclic(self.direction)
+        return colors.sequential(self.drawn)
 
     @property
     def names(self) -> list[str]:
-        """The index of each trial and the direction of its reach."""
+        """The index of each trial and its condition, such as the direction of its reach."""
         indices = [", ".join(map(str, index)) for index in np.ndindex(self.shape)]
-        degrees = np.rad2deg(self.direction)
         return [
-            f"trial {index}".rstrip() + f", {angle:.0f}°"
-            for index, angle in zip(indices, degrees, strict=True)
+            f"trial {index}".rstrip() + f", {condition}"
+            for index, condition in zip(indices, self.condition_names, strict=True)
         ]
 
     @property
@@ -94,8 +112,13 @@ class Reaches:
         return np.concatenate([points.reshape(-1, 2) for points in everywhere])
 
 
-def reaches(trajectory: Trajectory) -> Reaches:
+def reaches(trajectory: Trajectory, by: str = "") -> Reaches:
     """The arrays of a trajectory of one trial or of many, with any leading axes.
+
+    Args:
+        trajectory: the trials.
+        by: a number drawn for them, by which they are coloured and grouped; their direction if
+            empty.
 
     Raises:
         TypeError: if it is not a ``Trajectory``.
@@ -138,7 +161,20 @@ def reaches(trajectory: Trajectory) -> Reaches:
             )
     n_trials = math.prod(axes)
     flat = {name: values[name].reshape(n_trials, *end) for name, end in ends.items()}
-    return Reaches(**flat, controls=trajectory.controls, shape=tuple(axes))
+    shape = tuple(axes)
+    drawn = _drawn(trajectory, by, shape) if by else None
+    return Reaches(**flat, controls=trajectory.controls, shape=shape, by=by, drawn=drawn)
+
+
+def _drawn(trajectory: Trajectory, by: str, shape: tuple[int, ...]) -> Float[np.ndarray, " trials"]:
+    """The single number of that name drawn for each trial."""
+    values = np.asarray(trajectory.drawn[checks.known("drawn number", by, trajectory.drawn)], float)
+    if values.shape != shape:
+        raise ValueError(
+            f"by must name a single number of each trial, {by} has shape "
+            f"{values.shape[len(shape) :]}"
+        )
+    return values.ravel()
 
 
 def one_reach(trajectory: Trajectory) -> Reaches:

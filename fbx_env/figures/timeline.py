@@ -37,19 +37,20 @@ class Timeline:
     share: Float[np.ndarray, "epochs steps"]
 
 
-def timeline(trajectory: Trajectory, params: ReachParams, epoch: str) -> Timeline:
+def timeline(trajectory: Trajectory, params: ReachParams, epoch: str, by: str = "") -> Timeline:
     """Align trials to the start of an epoch.
 
     Args:
         trajectory: one trial or many, with any leading axes.
         params: the experiment that they are of.
         epoch: the name of the epoch; the task's last one if empty.
+        by: as of ``records.reaches``.
 
     Raises:
         TypeError: for arguments of the wrong kind.
         ValueError: if there is no such epoch, or as ``records.reaches``.
     """
-    reaches = records.reaches(trajectory)
+    reaches = records.reaches(trajectory, by)
     names = checks.instance("params", params, ReachParams).task.epoch_names
     epoch = checks.known("epoch", epoch or names[-1], names)
     starts = _epoch_starts(params, trajectory.trial, len(reaches.shape))

@@ -68,6 +68,7 @@ def activity_sample_units(
     *,
     units: Iterable[int] | None = None,
     key: PRNGKeyArray | None = None,
+    by: str = "",
     axes: Sequence[Axes] | np.ndarray | None = None,
 ) -> tuple[Figure, np.ndarray]:
     """Draw the activity of some units over time, a panel a unit, for all trials.
@@ -82,6 +83,8 @@ def activity_sample_units(
         n_units: how many units to choose.
         units: which units to draw, instead of ``n_units`` and ``key``.
         key: of the random choice.
+        by: the name of a number drawn for the trials, as in ``trajectory.drawn``, by which they are
+            coloured and grouped; their direction if empty.
         axes: as many axes to draw into; a new figure if not given.
 
     Returns:
@@ -96,13 +99,13 @@ def activity_sample_units(
         >>> figure, axes = activity_sample_units(trajectory, 4, key=jax.random.key(3))
         >>> figure, axes = activity_sample_units(trajectory, units=[7, 12])
     """
-    reaches = records.reaches(trajectory)
+    reaches = records.reaches(trajectory, by)
     panels = unit_panels(reaches, records.chosen_units(reaches, n_units, units, key))
     flat = style.given_axes(grids.new_grid(len(panels)) if axes is None else axes, len(panels))
     for ax, panel in zip(flat, panels, strict=True):
         draw_panel(ax, panel, reaches)
     grids.label_outer(flat)
-    style.direction_key(grids.upper_right(flat), reaches.direction)
+    style.color_key(grids.upper_right(flat), reaches)
     if axes is None:
         means_legend_below(style.figure_of(flat[0]), panels[0])
     return style.figure_of(flat[0]), flat
@@ -192,7 +195,7 @@ def principal_components(
     for x, y, color in scores:
         plane.plot(x[0], y[0], "s", color=color, ms=square, mew=0, zorder=3)
         plane.plot(x[-1], y[-1], "o", color=color, ms=circle, mfc="white", mew=circle / 5, zorder=3)
-    style.direction_key(shares, reaches.direction)
+    style.color_key(shares, reaches)
     _draw_shares(shares, components)
     for course, panel in zip(courses, components.courses, strict=True):
         draw_panel(course, panel, reaches)

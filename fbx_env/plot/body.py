@@ -66,7 +66,7 @@ def postures(
     draw_ends(ax, reaches)
     style.tidy(ax, xlabel="x [m]", ylabel="y [m]")
     style.equal_aspect(ax)
-    style.direction_key(ax, reaches.direction)
+    style.color_key(ax, reaches)
     return style.figure_of(ax), ax
 
 

@@ -29,6 +29,7 @@ def effector_trajectories(
     *,
     straight_guides: bool = True,
     workspace: Any = None,
+    by: str = "",
 ) -> tuple[Figure, np.ndarray]:
     """Draw reaches in panels: position, velocity and command.
 
@@ -44,20 +45,22 @@ def effector_trajectories(
             numbers; a new figure if not given.
         straight_guides: whether to draw the straight line from each start to its goal.
         workspace: lower left and upper right corner [m] of a frame to draw, ``(2, 2)``.
+        by: the name of a number drawn for the trials, as in ``trajectory.drawn``, by which they are
+            coloured and grouped; their direction if empty.
 
     Returns:
         Figure and axes.
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``, or ``straight_guides`` not a bool.
-        ValueError: if there are no trials, too few or too many axes, or the workspace is not two
-            corners.
+        ValueError: if there are no trials, too few or too many axes, the workspace is not two
+            corners, or no such number was drawn.
 
     Example:
         >>> trajectory = rollout(env, params, policy, params.task.validation_trials(), key)
         >>> figure, axes = effector_trajectories(trajectory, workspace=params.task.workspace)
     """
-    reaches = records.reaches(trajectory)
+    reaches = records.reaches(trajectory, by)
     straight_guides = checks.flag("straight_guides", straight_guides)
     frame = None if workspace is None else records.corners(workspace)
     panels = effector_panels(reaches)
@@ -70,13 +73,17 @@ def effector_trajectories(
         draw_straight_lines(flat[0], reaches)
     if frame is not None:
         draw_workspace(flat[0], frame)
+    if by:
+        style.color_key(flat[min(2, len(flat) - 1)], reaches)
     if axes is None:
         _label_rows(flat, panels)
         means_legend_below(style.figure_of(flat[0]), panels[-1])
     return style.figure_of(flat[0]), flat
 
 
-def speed_profiles(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Figure, Axes]:
+def speed_profiles(
+    trajectory: Trajectory, ax: Axes | None = None, *, by: str = ""
+) -> tuple[Figure, Axes]:
     """Draw speed over time, a curve a trial.
 
     More than eight trials are transparent, under mean and standard deviation: for each direction if
@@ -85,23 +92,25 @@ def speed_profiles(trajectory: Trajectory, ax: Axes | None = None) -> tuple[Figu
     Args:
         trajectory: one trial or many, with any leading axes, such as replicates and trials.
         ax: where to draw; a new figure if not given.
+        by: the name of a number drawn for the trials, as in ``trajectory.drawn``, by which they are
+            coloured and grouped; their direction if empty.
 
     Returns:
         Figure and axes.
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``.
-        ValueError: if there are no trials.
+        ValueError: if there are no trials, or no such number was drawn.
 
     Example:
         >>> figure, ax = speed_profiles(trajectory)
     """
-    reaches = records.reaches(trajectory)
+    reaches = records.reaches(trajectory, by)
     ax = style.one_axes(ax, (6.4, 3.4))
     panel = speed_panel(reaches)
     draw_panel(ax, panel, reaches)
     ax.set_ylim(bottom=0)
-    key_height = style.direction_key(ax, reaches.direction)
+    key_height = style.color_key(ax, reaches)
     means_legend(ax, panel, key_height + 0.1)
     return style.figure_of(ax), ax
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import Locator, MaxNLocator
@@ -23,6 +24,7 @@ from matplotlib.transforms import ScaledTranslation, Transform
 from fbx_env import checks
 from fbx_env.figures import colors
 from fbx_env.figures.panels import MOST_DIRECTIONS
+from fbx_env.figures.records import Reaches
 
 GUIDE = "0.6"
 """Grey of lines that help reading, such as straight lines to goals."""
@@ -220,17 +222,45 @@ def legend_beside(ax: Axes, title: str | None = None, drop: float = 0.0, **legen
     )
 
 
-def direction_key(ax: Axes, direction: Float[np.ndarray, " trials"]) -> float:
-    """Show to the right of the axes which colour is which direction of reach.
+def color_key(ax: Axes, reaches: Reaches) -> float:
+    """Show to the right of the axes which colour is which direction of reach, or drawn number.
 
-    Nothing is shown if all reaches go the same way, and so have one colour.
+    Nothing is shown if all trials have one colour.
 
     Returns:
         How much of the height of the axes is used [inches].
     """
-    angles = np.unique(direction)
-    if len(angles) == 1:
+    if len(np.unique(reaches.condition)) == 1:
         return 0.0
+    return _value_key(ax, reaches) if reaches.by else _direction_key(ax, reaches.direction)
+
+
+def _value_key(ax: Axes, reaches: Reaches) -> float:
+    """Show which colour is which number, as a bar."""
+    low, high = reaches.condition.min(), reaches.condition.max()
+    size, title = points(0.9), points(0.4)
+    box = (0.15, -size - title, points(0.15), size)
+    key = ax.inset_axes(box, transform=_inches_from_corner(ax), label="color key")
+    shades = ListedColormap(colors.sequential(np.linspace(low, high, 64)))
+    key.imshow(
+        np.linspace(low, high, 64)[:, None],
+        cmap=shades,
+        origin="lower",
+        aspect="auto",
+        extent=(0, 1, low, high),
+    )
+    key.set_xticks([])
+    key.yaxis.tick_right()
+    key.yaxis.set_major_locator(MaxNLocator(4))
+    key.tick_params(labelsize=SMALL)
+    name = reaches.by.rpartition(".")[2].replace("_", " ")
+    key.set_title(plain(name), fontsize=SMALL, pad=points(6), loc="left")
+    return size + title
+
+
+def _direction_key(ax: Axes, direction: Float[np.ndarray, " trials"]) -> float:
+    """Show which colour is which direction of reach, as rays."""
+    angles = np.unique(direction)
     if len(angles) > MOST_DIRECTIONS:
         angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     size, title = points(0.6), points(0.3)

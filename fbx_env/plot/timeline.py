@@ -35,6 +35,7 @@ def aligned_time_courses(
     *,
     epoch: str = "",
     units: Iterable[int] = (),
+    by: str = "",
 ) -> tuple[Figure, np.ndarray]:
     """Draw speed, distance to the target and activity over the time since an epoch began: the go.
 
@@ -49,6 +50,8 @@ def aligned_time_courses(
         axes: two to draw into, and one for each unit; a new figure if not given.
         epoch: the name of the one that begins at 0; the task's last one by default.
         units: the units whose activity is drawn.
+        by: the name of a number drawn for the trials, as in ``trajectory.drawn``, by which they are
+            coloured and grouped; their direction if empty.
 
     Returns:
         Figure and axes.
@@ -60,7 +63,7 @@ def aligned_time_courses(
     Example:
         >>> figure, axes = aligned_time_courses(trajectory, params, units=[7, 12])
     """
-    found = timeline(trajectory, params, epoch)
+    found = timeline(trajectory, params, epoch, by)
     panels = [speed_panel(found.reaches), distance_panel(found.reaches)]
     if chosen := list(units):
         every = records.chosen_units(found.reaches, None, chosen, None)
@@ -75,7 +78,7 @@ def aligned_time_courses(
         if len(found.names) > 1:
             _draw_epochs(ax, found)
     grids.label_outer(flat, sharey=False)
-    used = style.direction_key(grids.upper_right(flat), found.reaches.direction)
+    used = style.color_key(grids.upper_right(flat), found.reaches)
     _epochs_legend(flat[-1], found, 0.1 + used if flat[-1] is grids.upper_right(flat) else 0.0)
     if axes is None:
         means_legend_below(style.figure_of(flat[0]), panels[0])

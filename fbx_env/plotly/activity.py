@@ -70,6 +70,7 @@ def activity_sample_units(
     *,
     units: Iterable[int] | None = None,
     key: PRNGKeyArray | None = None,
+    by: str = "",
 ) -> go.Figure:
     """Draw the activity of some units over time, a panel a unit, for all trials.
 
@@ -81,6 +82,8 @@ def activity_sample_units(
         n_units: how many units to choose.
         units: which units to draw, instead of ``n_units`` and ``key``.
         key: of the random choice.
+        by: the name of a number drawn for the trials, as in ``trajectory.drawn``, by which they are
+            coloured and grouped; their direction if empty.
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``, or a number not whole.
@@ -90,7 +93,7 @@ def activity_sample_units(
     Example:
         >>> activity_sample_units(trajectory, 4, key=jax.random.key(3)).show()
     """
-    reaches = records.reaches(trajectory)
+    reaches = records.reaches(trajectory, by)
     panels = unit_panels(reaches, records.chosen_units(reaches, n_units, units, key))
     n = len(panels)
     columns = grid_columns(n)

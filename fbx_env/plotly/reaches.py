@@ -21,7 +21,11 @@ from fbx_env.rollout import Trajectory
 
 
 def effector_trajectories(
-    trajectory: Trajectory, *, straight_guides: bool = True, workspace: Any = None
+    trajectory: Trajectory,
+    *,
+    straight_guides: bool = True,
+    workspace: Any = None,
+    by: str = "",
 ) -> go.Figure:
     """Draw reaches in panels: position, velocity and command. Hovering tells the time.
 
@@ -32,6 +36,8 @@ def effector_trajectories(
         trajectory: one trial or many, with any leading axes, such as replicates and trials.
         straight_guides: whether to draw the straight line from each start to its goal.
         workspace: lower left and upper right corner [m] of a frame to draw, ``(2, 2)``.
+        by: the name of a number drawn for the trials, as in ``trajectory.drawn``, by which they are
+            coloured and grouped; their direction if empty.
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``, or ``straight_guides`` not a bool.
@@ -40,7 +46,7 @@ def effector_trajectories(
     Example:
         >>> effector_trajectories(trajectory, workspace=params.task.workspace).show()
     """
-    reaches = records.reaches(trajectory)
+    reaches = records.reaches(trajectory, by)
     straight_guides = checks.flag("straight_guides", straight_guides)
     panels = effector_panels(reaches)
     figure, cells, height = _subplots(panels)
@@ -56,20 +62,22 @@ def effector_trajectories(
     return tidy(figure, height)
 
 
-def speed_profiles(trajectory: Trajectory) -> go.Figure:
+def speed_profiles(trajectory: Trajectory, *, by: str = "") -> go.Figure:
     """Draw speed over time, a curve a trial; of more than eight also mean and standard deviation.
 
     Args:
         trajectory: one trial or many, with any leading axes, such as replicates and trials.
+        by: the name of a number drawn for the trials, as in ``trajectory.drawn``, by which they are
+            coloured and grouped; their direction if empty.
 
     Raises:
         TypeError: if ``trajectory`` is not a ``Trajectory``.
-        ValueError: if there are no trials.
+        ValueError: if there are no trials, or no such number was drawn.
 
     Example:
         >>> speed_profiles(trajectory).show()
     """
-    reaches = records.reaches(trajectory)
+    reaches = records.reaches(trajectory, by)
     figure = make_subplots(1, 1)
     add_panel(figure, speed_panel(reaches), reaches)
     figure.update_yaxes(rangemode="tozero")
