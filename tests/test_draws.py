@@ -86,6 +86,17 @@ def test_a_catch_trial_has_no_field(key):
     assert (np.abs(transition.load).max(-1) == np.where(is_caught, 0, 2)).all()
 
 
+def test_without_draws_the_step_is_one_that_knows_of_none(monkeypatch, key):
+    env, params = make(loads=(CurlField(1.0),))
+    state = env.reset(key, params)[1]
+    assert state.drawn == ()
+    steps = {"as it is": str(jax.make_jaxpr(env.step)(key, state, jnp.zeros(2), params))}
+    monkeypatch.setattr("fbx_env.env.with_drawn", lambda params, drawn: params)
+    monkeypatch.setattr("fbx_env.env.draw", lambda key, params: ())
+    steps["without"] = str(jax.make_jaxpr(env.step)(key, state, jnp.zeros(2), params))
+    assert steps["as it is"] == steps["without"]
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -95,6 +106,10 @@ def test_a_catch_trial_has_no_field(key):
         (lambda: make(draws=(UniformDraw("plant.mas", 1, 2),)), "did you mean plant.mass"),
         (lambda: ChoiceDraw("plant.mass", (1, 2), (0.2, 0.7)), "sum of probabilities must be 1"),
         (lambda: ChoiceDraw("plant.mass", (1, 2), (0.2,)), "probabilities must be one for each"),
+        (
+            lambda: make(draws=(ActiveDraw("plant.mass", 0.5),)),
+            "plant.mass must be greater than 0, ActiveDraw goes from 0 to 0",
+        ),
         (lambda: ActiveDraw("plant.mass", 1.2), "probability must be finite and .* at most 1"),
         (lambda: UniformDraw("plant.mass", 3.0, 2.0), "low must be at most high, got 3 and 2"),
     ],
