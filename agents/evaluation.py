@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -39,6 +40,7 @@ def evaluate(
     *,
     policy_costs: Sequence[PolicyCost] = (ActivityCost(),),
     n_starts: int = 0,
+    keep_in: Path | None = None,
     key: PRNGKeyArray,
 ) -> tuple[dict[str, Any], Trajectory]:
     """Evaluate a policy on given trials.
@@ -51,6 +53,7 @@ def evaluate(
         policy_costs: of the policy itself, which are reported beside the environment's terms.
         n_starts: from how many commands to look for the best known loss where the optimum is not
             exactly known, as of ``best_known_loss``; 0 for not at all, as it takes minutes.
+        keep_in: a folder in which the best known loss is kept, and looked up.
         key: for noise.
 
     Returns:
@@ -75,7 +78,7 @@ def evaluate(
     costs = checked_costs(policy_costs, params.loss)
     trajectory = rollout(env, params, policy, trials, key)
     metrics = _measure(policy, params, trajectory, costs)
-    return _beside_reference(metrics, _reference(params, trajectory, n_starts)), trajectory
+    return _beside_reference(metrics, _reference(params, trajectory, n_starts, keep_in)), trajectory
 
 
 def evaluate_replicates(
@@ -86,6 +89,7 @@ def evaluate_replicates(
     *,
     policy_costs: Sequence[PolicyCost] = (ActivityCost(),),
     n_starts: int = 0,
+    keep_in: Path | None = None,
     key: PRNGKeyArray,
 ) -> dict[str, Any]:
     """Evaluate every replicate on the same trials with the same noise.
@@ -112,7 +116,7 @@ def evaluate_replicates(
         trajectory = rollout(env, params, policy, trials, key)
         if reference is None:
             # The key is one, and so are the numbers that are drawn.
-            reference = _reference(params, trajectory, n_starts)
+            reference = _reference(params, trajectory, n_starts, keep_in)
         each.append(_beside_reference(_measure(policy, params, trajectory, costs), reference))
     return {**_mean(each), "replicates": each}
 
@@ -134,12 +138,14 @@ def _measure(
 
 
 def _reference(
-    params: ReachParams, trajectory: Trajectory, n_starts: int
+    params: ReachParams, trajectory: Trajectory, n_starts: int, keep_in: Path | None
 ) -> tuple[str, dict[str, float]] | str:
     """What losses are compared with, by term and of the environment; or why there is nothing."""
     checks.whole("n_starts", n_starts, at_least=0, at_most=MAX_STARTS)
     try:
-        best = reference_loss(params, trajectory.trial, drawn=trajectory.drawn, n_starts=n_starts)
+        best = reference_loss(
+            params, trajectory.trial, drawn=trajectory.drawn, n_starts=n_starts, keep_in=keep_in
+        )
     except ValueError as reason:
         return str(reason)
     if best.total == 0:

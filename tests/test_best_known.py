@@ -73,6 +73,31 @@ def test_metrics_are_beside_the_best_known_loss_where_it_is_looked_for():
     assert f"{ratio:.3f} times the best known" in summary(metrics)
 
 
+def test_it_is_kept_in_a_folder_for_the_same_experiment(tmp_path, monkeypatch):
+    _, params = make(max_steps_in_episode=8, dt=0.5, max_force=0.2)
+    trial = Trial((0.0, 0.0), (0.5, 0.1))
+    first = reference_loss(params, trial, n_starts=1, keep_in=tmp_path)
+
+    def found_again(*arguments, **options):
+        raise AssertionError("it was kept")
+
+    monkeypatch.setattr("agents.optimum.reference.best_known_loss", found_again)
+    again = reference_loss(params, trial, n_starts=1, keep_in=tmp_path)
+    assert again[:-1] == first[:-1]
+    np.testing.assert_array_equal(again.commands, first.commands)
+    other = Trial((0.0, 0.0), (0.5, 0.2))
+    path = tmp_path / "best_known.json"
+    for asked, n_starts, content in (
+        (other, 1, path.read_bytes()),
+        (trial, 2, path.read_bytes()),
+        (trial, 1, path.read_bytes()[:-9]),
+        (trial, 1, b"[1]"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(AssertionError, match="it was kept"):
+            reference_loss(params, asked, n_starts=n_starts, keep_in=tmp_path)
+
+
 class Commands(eqx.Module):
     """Commands given in advance."""
 

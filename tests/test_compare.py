@@ -140,7 +140,7 @@ def test_saved_results_are_drawn_again_without_training_and_pickles(copied, caps
 def test_the_figure_shows_every_learner_and_the_optimum(compared):
     results = comparison.load_results(compared, LABELS)
     _, params = make(max_steps_in_episode=10, dt=0.2, motor_delay=1)
-    figure = draw_curves(results, comparison.reference_of(params, 0))
+    figure = draw_curves(results, comparison.reference_of(params, 0, compared))
     by_steps, by_seconds = figure.axes
     for ax in (by_steps, by_seconds):
         assert ax.get_xscale() == ax.get_yscale() == "log"
@@ -300,11 +300,13 @@ def test_where_there_is_no_exact_optimum_learners_are_compared_without_it(compar
         plt.close(figure)
 
 
-def test_where_there_is_no_exact_optimum_learners_are_beside_the_best_known_loss(compared):
+def test_where_there_is_no_exact_optimum_learners_are_beside_the_best_known_loss(
+    compared, tmp_path
+):
     results = comparison.load_results(compared, LABELS)
     _, params = make(max_steps_in_episode=10, dt=0.2, motor_delay=1)
     params = params.replace(loss=params.loss + Quartic())
-    reference = comparison.reference_of(params, 1)
+    reference = comparison.reference_of(params, 1, tmp_path)
     best, *rows = comparison.table(results, params, reference)
     assert (best["learner"], best["environment"]) == ("best known", reference.total)
     for row in rows:

@@ -58,7 +58,7 @@ class Compare:
         results = comparison.load_results(self.out, labels)
         description = comparison.read_description(self.out)
         _, params = comparison.experiment_of(self.out, description).make()
-        reference = comparison.reference_of(params, starts)
+        reference = comparison.reference_of(params, starts, self.out)
         rows = comparison.table(results, params, reference)
         text = comparison.markdown(rows)
         write_whole(self.out / "table.md", text + "\n")

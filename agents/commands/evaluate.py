@@ -54,7 +54,7 @@ class Evaluate:
                 command = command_of(folder)
                 costs = (ActivityCost(),) if command is None else command.policy_costs
                 metrics, trajectory = evaluate_all(
-                    policy, params, trials, costs, key, self.best_known_starts
+                    policy, params, trials, costs, key, self.best_known_starts, folder
                 )
                 changes = dataclasses.asdict(self.experiment)
                 del changes["id"]

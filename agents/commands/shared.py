@@ -208,10 +208,16 @@ def evaluate_all(
     policy_costs: Sequence[PolicyCost],
     key: PRNGKeyArray,
     n_starts: int = 0,
+    keep_in: Path | None = None,
 ) -> tuple[dict[str, Any], Trajectory]:
     """Metrics, and the trajectory of the policy, or of the first replicate if there are several."""
     env = ReachEnv()
-    how: dict[str, Any] = {"policy_costs": policy_costs, "n_starts": n_starts, "key": key}
+    how: dict[str, Any] = {
+        "policy_costs": policy_costs,
+        "n_starts": n_starts,
+        "keep_in": keep_in,
+        "key": key,
+    }
     if count_replicates(policy) is None:
         return evaluate(policy, env, params, trials, **how)
     metrics = evaluate_replicates(policy, env, params, trials, **how)

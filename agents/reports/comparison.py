@@ -271,10 +271,14 @@ def by_learner(results: Sequence[Result]) -> dict[str, list[Result]]:
     return groups
 
 
-def reference_of(params: ReachParams, n_starts: int) -> OptimalLoss | BestKnownLoss | None:
+def reference_of(
+    params: ReachParams, n_starts: int, folder: Path
+) -> OptimalLoss | BestKnownLoss | None:
     """Return the loss that learners are compared with on the validation trials, if there is one."""
     try:
-        return reference_loss(params, params.task.validation_trials(), n_starts=n_starts)
+        return reference_loss(
+            params, params.task.validation_trials(), n_starts=n_starts, keep_in=folder
+        )
     except ValueError:
         return None
 

@@ -23,10 +23,16 @@ CONFIG, METRICS = "config.json", "metrics.json"
 MODEL, HISTORY = "policy.model", "history.csv"
 """The trained policy with its experiment, and the losses at each update."""
 
+BEST_KNOWN = "best_known.json"
+"""The best loss that is known where the optimum is not, and for which experiment."""
+
 CHECKPOINTS, CHECKPOINTED_ROWS = "*.checkpoint", "training.history"
 """States of a training, named by the updates made, and the history of all its updates."""
 
-RUN_FILES = (CONFIG, METRICS, MODEL, HISTORY, "evaluation.json", "evaluation.png")
+RUN_FILES = (
+    *(CONFIG, METRICS, MODEL, HISTORY, BEST_KNOWN),
+    *("evaluation.json", "evaluation.png"),
+)
 """Files of a run's folder, beside its figures, its checkpoints, and those of other learners, in the
 order in which they are removed: a run that is half removed is not one."""
 
