@@ -68,7 +68,7 @@ def of_trial(infos, i):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_ten_thousand_steps_agree_with_plain_python(mode, unchecked):
+def test_thousands_of_steps_agree_with_plain_python(mode, unchecked):
     n_trials = 3
     rng = np.random.default_rng(MODES.index(mode))
     envs = ReachVectorEnv(n_trials, autoreset_mode=mode, **NOISY)
@@ -79,7 +79,7 @@ def test_ten_thousand_steps_agree_with_plain_python(mode, unchecked):
     np.testing.assert_array_equal(obs, plain_obs)
 
     n_ends = 0
-    for _ in range(10_000):
+    for _ in range(4_000):
         ended = np.array(plain.ended)
         mask = rng.random(n_trials) < 0.02
         if mode is AutoresetMode.DISABLED:
@@ -115,7 +115,7 @@ def test_ten_thousand_steps_agree_with_plain_python(mode, unchecked):
                 rewards[i] = reward
             assert told == info
         n_ends += terminations.sum()
-    assert n_ends > 2000
+    assert n_ends > 800
 
 
 @pytest.mark.parametrize("mode", MODES)
