@@ -80,7 +80,7 @@ def test_a_short_ppo_does_better_than_nothing(id, changes):
     settings = {"n_steps": 20, "batch_size": 1280, "learning_rate": 3e-3, "gamma": 0.99, "seed": 0}
     policy = {"log_std_init": -1.0}
     model = PPO("MlpPolicy", ReachVecEnv(128, **experiment), policy_kwargs=policy, **settings)
-    model.learn(15 * 128 * 20)
+    model.learn(20 * 128 * 20)
     torch.set_num_threads(before)
     learned = mean_loss(lambda obs: model.predict(obs, deterministic=True)[0])
     assert learned < 0.7 * mean_loss(lambda obs: np.zeros((len(obs), 2)))

@@ -6,7 +6,9 @@ import pytest
 
 from agents import optimal_loss
 from fbx_env import (
+    CommandCost,
     DelayedReachTrial,
+    FixationCost,
     ReachParams,
     SensoryChannel,
     SimpleReaches,
@@ -87,3 +89,23 @@ def test_a_delayed_reach_is_given_by_its_fields():
         env.reset(options={**options, "epoch_durations": (4.0, 4.0)})
     with pytest.raises(ValueError, match="epoch_durations must be finite and at least 0"):
         env.reset(options={**options, "epoch_durations": (-1.0, 0.5)})
+
+
+@pytest.mark.parametrize(
+    ("id", "changes", "message"),
+    [
+        ("DelayedReach", {"hold_duration": (1.0, 5.0)}, "wait for the go .* 4.95 s, got .* 6.05 s"),
+        ("DelayedReach", {"hold_duration": (-1.0, 0.5)}, r"hold_duration .* at least 0, got \(-1"),
+        ("DelayedReach", {"loss": FixationCost(epochs="go") + CommandCost()}, "no epoch .* 'go'"),
+        ("Track", {"preview": 7.0}, "preview .* 4.95 s, got .* 7 s"),
+        ("Track", {"preview": -0.1}, "preview .* greater than 0, got -0.1"),
+    ],
+)
+def test_nonsense_is_refused_where_it_is_typed(id, changes, message):
+    with pytest.raises(ValueError, match=message):
+        make(f"PointMass{id}-v0", **changes)
+
+
+def test_a_path_out_of_reach_is_refused_by_gymnasium():
+    with pytest.raises(ValueError, match=r"start .* reach of TwoLinkArm, got \[3\.0, 3\.0\]"):
+        gymnasium.make("TwoLinkArmTrack-v0", path_centre=(3.0, 3.0), amplitude=(0.0, 0.0, 0.0))
