@@ -31,8 +31,10 @@ def main() -> None:
             f"{1e3 * frame.tracking_error.mean():.1f} mm from the target, "
             f"{1e3 * frame.tracking_lag.mean():.0f} ms behind it"
         )
-        figure, _ = plot.position_and_target(jax.tree.map(lambda leaf: leaf[:4], tracked))
+        figure, _ = plot.aligned_time_courses(tracked, context.task.params)
         figure.savefig(f"tracking_{name}_preview.png")
+    few = jax.tree.map(lambda leaf: leaf[1:5], tracked)
+    plot.position_and_target(few)[0].savefig("tracking.png")
 
 
 if __name__ == "__main__":
