@@ -15,12 +15,19 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from fbx_env import make
 from fbx_env.registration import IDS
 
 os.environ["SDL_VIDEODRIVER"] = "dummy"
-SHORT = {"max_steps_in_episode": 4}
 EXPECTED = ("minimum value is -infinity", "maximum value is infinity", "normalized space")
 """Warnings that are right: observations have no bounds, and commands have units."""
+
+
+def short(id):
+    """Keywords for trials of four steps, with at most one before the go."""
+    step = float(make(id)[1].dt)
+    waits = dict.fromkeys(("hold_duration", "target_on_duration"), (0.0, step))
+    return {"max_steps_in_episode": 4, **(waits if "Delayed" in id else {})}
 
 
 def the_checker_finds_nothing(id):
@@ -34,7 +41,7 @@ def the_checker_finds_nothing(id):
 def the_passive_checker_finds_nothing(id):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        env = gymnasium.make(id, **SHORT)
+        env = gymnasium.make(id, **short(id))
         env.reset(seed=0)
         ends = [env.step(env.action_space.sample())[2] for _ in range(4)]
     messages = [str(warning.message) for warning in caught]
@@ -75,7 +82,7 @@ def a_pickle_goes_on_alike(id):
 
 
 def a_spec_makes_the_same_again(id):
-    spec = gymnasium.make(id, **SHORT).spec
+    spec = gymnasium.make(id, **short(id)).spec
     for same in (EnvSpec.from_json(spec.to_json()), pickle.loads(pickle.dumps(spec))):
         assert same == spec
         env = gymnasium.make(same)
@@ -94,8 +101,8 @@ def unknown_keywords_are_named(id):
 def vectors_are_as_gymnasiums_own(id):
     """In every mode, beside a loop over single environments."""
     for mode in AutoresetMode:
-        envs = gymnasium.make_vec(id, num_envs=3, autoreset_mode=mode, **SHORT)
-        plain = SyncVectorEnv([lambda: gymnasium.make(id, **SHORT)] * 3, autoreset_mode=mode)
+        envs = gymnasium.make_vec(id, num_envs=3, autoreset_mode=mode, **short(id))
+        plain = SyncVectorEnv([lambda: gymnasium.make(id, **short(id))] * 3, autoreset_mode=mode)
         assert envs.observation_space == plain.observation_space
         assert envs.action_space == plain.action_space
         np.testing.assert_array_equal(envs.reset(seed=4)[0], plain.reset(seed=4)[0])

@@ -22,16 +22,18 @@ from gymnax.wrappers import (
     LogWrapper,
 )
 
+from fbx_env import make
 from fbx_env.registration import IDS
 
 KEY = jax.random.key(0)
-SHORT = 3
+SHORT = 4
 
 
 def short(id):
     """The environment with trials of a few steps, and the state at the start of one."""
     env, params = gymnax.make(id)
-    params = params.replace(max_steps_in_episode=SHORT)
+    waits = dict.fromkeys(("hold_duration", "target_on_duration"), (0.0, float(params.dt)))
+    _, params = make(id, max_steps_in_episode=SHORT, **(waits if "Delayed" in id else {}))
     return env, params, env.reset(KEY, params)[1]
 
 
@@ -88,7 +90,7 @@ def many_are_stepped_by_vmap(id):
         )
         ended.append(terminated)
     assert obs.shape[0] == len(rewards) == 16
-    assert np.sum(ended, 1).tolist() == [0, 0, 16, 0]
+    assert np.sum(ended, 1).tolist() == [0] * (SHORT - 1) + [16, 0]
 
 
 def a_trial_ends_and_the_next_begins(id):
