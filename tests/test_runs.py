@@ -8,6 +8,7 @@ import platform
 import jax
 import pytest
 
+import fbx_env
 from agents.storage.files import LOCK, TRAINING_LOCK
 from agents.storage.runs import (
     key_from,
@@ -28,6 +29,7 @@ def test_versions_of_what_is_not_installed_are_said_to_be_missing(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(package)
 
     assert versions()["jax"] == jax.__version__
+    assert versions()["fbx-env"] == fbx_env.__version__
     monkeypatch.setattr(importlib.metadata, "version", none)
     assert versions()["fbx-env"] == "not installed"
     assert versions()["python"] == platform.python_version()
