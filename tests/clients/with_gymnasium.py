@@ -26,7 +26,7 @@ EXPECTED = ("minimum value is -infinity", "maximum value is infinity", "normaliz
 def short(id):
     """Keywords for trials of four steps, with at most one before the go."""
     step = float(make(id)[1].dt)
-    waits = dict.fromkeys(("hold_duration", "target_on_duration"), (0.0, step))
+    waits = dict.fromkeys(("hold_duration", "target_on_duration"), [0.0, step])
     return {"max_steps_in_episode": 4, **(waits if "Delayed" in id else {})}
 
 
