@@ -86,6 +86,8 @@ def test_trials_of_a_batch_have_their_own_noise(trained, key):
     assert not np.array_equal(trajectory.obs[0], trajectory.obs[1])
     again = rollout(env, params, trained.policy(), same, key)
     np.testing.assert_array_equal(trajectory.obs, again.obs)
+    shown = "pos[2, 100, 2], command[2, 99, 2], losses: position, final_velocity, command"
+    assert repr(trajectory) == f"Trajectory({shown})"
 
 
 class Replay(eqx.Module):
