@@ -86,7 +86,7 @@ def test_trials_of_a_batch_have_their_own_noise(trained, key):
     assert not np.array_equal(trajectory.obs[0], trajectory.obs[1])
     again = rollout(env, params, trained.policy(), same, key)
     np.testing.assert_array_equal(trajectory.obs, again.obs)
-    shown = "pos[2, 100, 2], command[2, 99, 2], losses: position, final_velocity, command"
+    shown = "pos[2, 100, 2], command[2, 99, 2], losses: command, final_velocity, position"
     assert repr(trajectory) == f"Trajectory({shown})"
 
 
