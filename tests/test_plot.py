@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.quiver import Quiver
 from PIL import Image
 from trajectories import (
     Circling,
@@ -237,6 +238,29 @@ def test_trials_are_coloured_and_grouped_by_a_drawn_number(key):
     mean, *_ = means(speeds)
     speed = np.linalg.norm(batch.vel, axis=-1)
     np.testing.assert_allclose(mean.get_ydata(), speed[strength == -1].mean(axis=0), rtol=1e-5)
+
+
+def test_loads_are_arrows_along_the_paths():
+    batch = run(loads=(CurlField(2.0),))
+    _, (position, *others) = plot.effector_trajectories(batch)
+    (arrows,) = (each for each in position.collections if isinstance(each, Quiver))
+    assert not any(isinstance(each, Quiver) for ax in others for each in ax.collections)
+    steps = np.unique(np.linspace(0, batch.load.shape[1] - 1, 15).astype(int))
+    shown = np.stack([arrows.U, arrows.V], axis=-1).reshape(7, 15, 2)
+    np.testing.assert_array_equal(shown, np.asarray(batch.load)[:, steps])
+    np.testing.assert_array_equal(
+        arrows.get_offsets().reshape(7, 15, 2), np.asarray(batch.pos)[:, steps]
+    )
+    longest = np.linalg.norm(batch.load, axis=-1).max()
+    assert any(f"{longest:.2g} N" in text.get_text() for text in position.texts)
+    _, (position, *_) = plot.effector_trajectories(run())
+    assert not any(isinstance(each, Quiver) for each in position.collections)
+
+    figure, animation = plot.animate_reaches(batch)
+    (arrows,) = (each for each in figure.axes[0].collections if isinstance(each, Quiver))
+    animation._func(20)
+    np.testing.assert_array_equal(np.stack([arrows.U, arrows.V], -1), batch.load[:, 20])
+    animation._draw_was_started = True
 
 
 def test_numbers_from_a_continuum_are_grouped_in_ranges():

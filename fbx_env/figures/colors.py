@@ -8,6 +8,9 @@ from jaxtyping import Float
 PALETTE = ("#0072B2", "#E69F00", "#882255", "#56B4E9", "#117733", "#CC6677")
 """For things without an order, such as loss terms; after Okabe and Ito (2008) and Tol (2021)."""
 
+LOAD = "#CC79A7"
+"""Of forces of the world."""
+
 DIVERGING = "RdBu_r"
 """Name, for matplotlib and for Plotly, of the map for signed values: blue, white at 0, red."""
 

@@ -27,6 +27,7 @@ class Reaches:
         pos, vel: [m], [m/s], ``(trials, states, 2)``.
         target: where the effector should be after each step [m], ``(trials, steps, 2)``.
         command: in the units of ``controls``, ``(trials, steps, controls)``.
+        load: the external force at the beginning of each step [N], ``(trials, steps, 2)``.
         activity: ``(trials, steps, units)``.
         controls: name and unit of each number of a command.
         shape: the leading axes of the trajectory, such as replicates and trials.
@@ -42,6 +43,7 @@ class Reaches:
     vel: Float[np.ndarray, "trials states 2"]
     target: Float[np.ndarray, "trials steps 2"]
     command: Float[np.ndarray, "trials steps controls"]
+    load: Float[np.ndarray, "trials steps 2"]
     activity: Float[np.ndarray, "trials steps units"]
     controls: NamedUnits
     shape: tuple[int, ...]
@@ -106,6 +108,16 @@ class Reaches:
         return np.concatenate([self.target[:, :1], self.target], axis=1)
 
     @property
+    def load_per_metre(self) -> float:
+        """How many newtons an arrow of one metre stands for; 0 without loads.
+
+        The longest is a seventh of the plane.
+        """
+        longest = float(np.linalg.norm(self.load, axis=-1).max())
+        extent = float(np.ptp(self.places, axis=0).max())
+        return 7 * longest / extent if extent > 0 and np.isfinite(longest / extent) else 0.0
+
+    @property
     def places(self) -> Float[np.ndarray, "points 2"]:
         """All points of the plane where something is [m]: effectors, starts, goals, targets."""
         everywhere = (self.pos, self.target, self.start, self.goal)
@@ -132,6 +144,7 @@ def reaches(trajectory: Trajectory, by: str = "") -> Reaches:
         "start": trajectory.trial.start,
         "goal": trajectory.trial.goal,
         "target": trajectory.target.pos,
+        "load": trajectory.load,
         **{name: getattr(trajectory, name) for name in ("time", "pos", "vel", "command")},
         "activity": trajectory.activity,
     }
@@ -149,6 +162,7 @@ def reaches(trajectory: Trajectory, by: str = "") -> Reaches:
         "pos": (states, 2),
         "vel": (states, 2),
         "target": (states - 1, 2),
+        "load": (states - 1, 2),
         "command": (states - 1, len(trajectory.controls)),
         "activity": (states - 1, *values["activity"].shape[-1:]),
     }

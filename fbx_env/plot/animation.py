@@ -18,7 +18,7 @@ from fbx_env.figures.records import Reaches
 from fbx_env.parts.plants.visible_plant import Outline, VisiblePlant
 from fbx_env.plot import style
 from fbx_env.plot.body import REGION, new_links, outlines_of
-from fbx_env.plot.reaches import draw_ends, draw_moving_targets
+from fbx_env.plot.reaches import arrows, draw_ends, draw_moving_targets
 from fbx_env.rollout import Trajectory
 
 
@@ -32,8 +32,8 @@ def animate_reaches(
 ) -> tuple[Figure, FuncAnimation]:
     """Animate reaches on the plane, and save them as a GIF if there is a path.
 
-    A target that moves is a cross. The last frame stays for a second. No program but Python's own
-    packages is needed.
+    A target that moves is a cross, and arrows are loads. The last frame stays for a second. No
+    program but Python's own packages is needed.
 
     Args:
         trajectory: one trial or many that last equally long, with any leading axes.
@@ -102,6 +102,8 @@ def _animation(
     heads = [ax.plot([], [], "o", color=color, ms=6, zorder=4)[0] for color in reaches.colors]
     (targets,) = ax.plot([], [], "+", color="black", ms=8, zorder=5)
     target = reaches.target_at_states[reaches.has_moving_target]
+    loads = arrows(ax, reaches, np.array([0]))
+    last = reaches.load.shape[1] - 1
 
     def draw(step: int) -> list[Artist]:
         for trail, head, pos in zip(trails, heads, reaches.pos, strict=True):
@@ -110,8 +112,10 @@ def _animation(
         for line, points in zip(links, [] if outlines is None else outlines.links, strict=True):
             line.set_data(*points[step].T)
         targets.set_data(*target[:, step].T)
+        loads.set_offsets(reaches.pos[:, step])
+        loads.set_UVC(*reaches.load[:, min(step, last)].T)
         ax.set_title(f"{time[step]:.1f} s")
-        return [*links, *trails, *heads, targets, ax.title]
+        return [*links, *trails, *heads, targets, loads, ax.title]
 
     n_frames = max(2, round(float(time[-1] - time[0]) / playback * rate) + 1)
     steps = np.rint(np.linspace(0, len(time) - 1, n_frames)).astype(int).tolist()

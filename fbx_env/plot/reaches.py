@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.quiver import Quiver
 
 from fbx_env import checks
 from fbx_env.figures import colors, records
+from fbx_env.figures.colors import LOAD
 from fbx_env.figures.layout import DOTTED, MANY, grid_columns, opacity
 from fbx_env.figures.panels import Panel, effector_panels, speed_panel
 from fbx_env.figures.records import Reaches
@@ -21,6 +23,9 @@ from fbx_env.parts.tasks.trial import Trial
 from fbx_env.plot import style
 from fbx_env.plot.curves import draw_panel, means_legend, means_legend_below
 from fbx_env.rollout import Trajectory
+
+N_ARROWS = 15
+"""Of loads along each path."""
 
 
 def effector_trajectories(
@@ -36,8 +41,9 @@ def effector_trajectories(
     A command that is a force in the plane has one panel, like position and velocity. Any other has
     a panel for each of its numbers, over time. A trial's colour is the direction from its start to
     its goal, here and in every other figure. Dots along a curve are a time step apart. Starts are
-    small squares and goals are circles; the path of a target that moves is dotted. Trials of more
-    than eight are transparent, under the means of those that are alike.
+    small squares and goals are circles; the path of a target that moves is dotted. Arrows along the
+    paths of up to eight trials are loads. Trials of more than eight are transparent, under the
+    means of those that are alike.
 
     Args:
         trajectory: one trial or many, with any leading axes, such as replicates and trials.
@@ -71,6 +77,7 @@ def effector_trajectories(
     draw_moving_targets(flat[0], reaches)
     if straight_guides:
         draw_straight_lines(flat[0], reaches)
+    draw_loads(flat[0], reaches)
     if frame is not None:
         draw_workspace(flat[0], frame)
     if by:
@@ -179,6 +186,37 @@ def draw_moving_targets(ax: Axes, reaches: Reaches) -> None:
             zorder=1.5,
             label="target",
         )
+
+
+def draw_loads(ax: Axes, reaches: Reaches) -> None:
+    """Draw the forces of the world along the paths of a few trials, and say how large they are."""
+    if len(reaches) > MANY or not reaches.load_per_metre:
+        return
+    n_steps = reaches.load.shape[1]
+    steps = np.unique(np.linspace(0, n_steps - 1, min(n_steps, N_ARROWS)).astype(int))
+    arrows(ax, reaches, steps)
+    longest = np.nanmax(np.linalg.norm(reaches.load, axis=-1))
+    ax.annotate(
+        f"arrows: load, up to {longest:.2g} N",
+        (0.02, 0.02),
+        xycoords="axes fraction",
+        fontsize=style.SMALL,
+        color="0.35",
+    )
+
+
+def arrows(ax: Axes, reaches: Reaches, steps: Int[np.ndarray, " shown"]) -> Quiver:
+    """Add arrows of the loads at some steps of all trials, to scale."""
+    return ax.quiver(
+        *np.moveaxis(reaches.pos[:, steps].reshape(-1, 2), -1, 0),
+        *np.moveaxis(reaches.load[:, steps].reshape(-1, 2), -1, 0),
+        color=LOAD,
+        angles="xy",
+        scale_units="xy",
+        scale=reaches.load_per_metre or 1.0,
+        width=0.006,
+        zorder=2.8,
+    )
 
 
 def draw_straight_lines(ax: Axes, reaches: Reaches) -> None:
