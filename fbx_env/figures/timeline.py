@@ -90,7 +90,7 @@ def _aligned(reaches: Reaches, first: Int[np.ndarray, " trials"]) -> Reaches:
 
     courses: dict[str, Any] = {
         name: shifted(getattr(reaches, name))
-        for name in ("pos", "vel", "target", "command", "activity")
+        for name in ("pos", "vel", "target", "command", "load", "activity")
     }
     dt = reaches.time[0, 1] - reaches.time[0, 0]
     time = dt * (np.arange(courses["pos"].shape[1]) - first.max())
