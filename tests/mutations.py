@@ -55,7 +55,7 @@ MUTATIONS = [
     ("the buffer holds what is under way", CHANNEL,
      "jnp.concatenate([buffer[1:], newest[None]])", "jnp.concatenate([newest[None], buffer[1:]])"),
     ("until the delay is over, the initial state is sensed", SENSORY,
-     "jnp.tile(signal, (self.delay, 1))", "jnp.tile(0 * signal, (self.delay, 1))"),
+     "filled(signal, self.delay)", "filled(0 * signal, self.delay)"),
     ("until the delay is over, the force is zero", ENV,
      "motor=params.motor.init(nothing)", "motor=params.motor.init(nothing + 1)"),
     ("the command is limited", ENV,
