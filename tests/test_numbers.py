@@ -173,7 +173,7 @@ def test_a_draw_of_nothing_is_refused():
 def test_without_draws_and_loads_nothing_is_stored(key):
     env, params = make()
     _, state = env.reset(key, params)
-    # Time, start, goal, position, velocity, control, what is sensed, and whether the trial can succeed.
+    # Time, start, goal, position, velocity, control, what is sensed, whether the trial can succeed.
     assert len(jax.tree.leaves(state)) == 8
 
 
