@@ -97,7 +97,7 @@ def adapt(
     n_washout: int = 150,
     updates_per_block: int = 1,
     batch_size: int = 16,
-    learning_rate: float = 1e-3,
+    learning_rate: float | None = None,
     optimizer: optax.GradientTransformation | None = None,
     policy_costs: Sequence[PolicyCost] = (ActivityCost(),),
     where_train: Callable[[Any], Any] | None = None,
@@ -113,12 +113,12 @@ def adapt(
         policy: that has learnt the task without the field.
         params: the experiment without the field.
         field: that comes on top of the loads of ``params``.
-        key: for trials and noise.
+        key: for trials and noise, split as ``agents.train`` splits it.
         n_baseline, n_field, n_washout: updates before the field, in it and after it; only the first
             may be 0.
         updates_per_block: updates between two evaluations.
         batch_size: trials in each update.
-        learning_rate: of Adam, after clipping by a global norm of 1.
+        learning_rate: of Adam, after clipping by a global norm of 1; 0.001 if not given.
         optimizer: of optax, instead of these.
         policy_costs: as of ``BPTTConfig``.
         where_train: selects what learns, as of ``agents.train``.
@@ -130,7 +130,7 @@ def adapt(
     Raises:
         TypeError, ValueError: for an argument that is not allowed, or a learning rate beside an
             optimiser.
-        FloatingPointError: if a movement or a loss is not finite.
+        FloatingPointError: if a movement, a loss or a gradient is not finite.
         ImportError: if pandas is not installed.
 
     Example:
@@ -149,10 +149,10 @@ def adapt(
     per_block = checks.whole("updates_per_block", updates_per_block, at_least=1)
     if channel is None:
         channel = ForceChannel(stiffness=0.25 / params.dt**2, damping=1 / params.dt)
-    probes = _probes(params, field, checks.instance("channel", channel, ForceChannel), key)
-    if optimizer is None:
-        rate = checks.number("learning_rate", learning_rate, above=0)
-        optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+    checks.instance("channel", channel, ForceChannel)
+    key_train, key_validation = jax.random.split(key)
+    probes = _probes(params, field, channel, key_validation)
+    optimizer = _optimizer(learning_rate, optimizer)
     config = BPTTConfig(batch_size=batch_size, policy_costs=tuple(policy_costs))
     setups = {}
     for phase in PHASES:
@@ -162,7 +162,7 @@ def adapt(
         setups[phase] = make_setup(
             policy, ReachEnv(), trained_in.checked(), config, where_train, optimizer
         )
-    state = init_state(policy, setups["baseline"], key)
+    state = init_state(policy, setups["baseline"], key_train)
     policies: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for phase in PHASES:
@@ -170,6 +170,11 @@ def adapt(
             n_made = int(state.iteration)
             state, evaluations = _block(state, setups[phase], probes, field, per_block)
             rows += _rows(phase, n_made, evaluations, probes)
+            if state.halted:
+                raise FloatingPointError(
+                    f"a loss or gradient of training is not finite in phase {phase!r}, after "
+                    f"{int(state.iteration)} updates"
+                )
         policies[phase] = state.policy
     reaches = {
         "before": probes.reaches("null", policy),
@@ -184,6 +189,22 @@ def adapt(
         reaches=reaches,
         policy=policies["field"],
     )
+
+
+def _optimizer(
+    learning_rate: float | None, optimizer: optax.GradientTransformation | None
+) -> optax.GradientTransformation:
+    """The optimiser that is given, or clipping and Adam with a learning rate."""
+    if optimizer is None:
+        rate = 1e-3 if learning_rate is None else learning_rate
+        rate = checks.number("learning_rate", rate, above=0)
+        return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+    if learning_rate is not None:
+        raise ValueError(
+            f"learning_rate belongs to the default optimizer, which yours replaces; got "
+            f"{learning_rate}"
+        )
+    return optimizer
 
 
 def _probes(params: ReachParams, field: Load, channel: ForceChannel, key: PRNGKeyArray) -> Probes:

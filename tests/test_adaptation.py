@@ -210,7 +210,7 @@ def test_updates_in_the_field_are_those_of_train_scan(key):
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
     sizes = {"batch_size": 4}
     found = adapt(
-        policy, params, field, key=jax.random.split(key)[0], n_baseline=0, n_field=3, n_washout=1,
+        policy, params, field, key=key, n_baseline=0, n_field=3, n_washout=1,
         learning_rate=1e-2, **sizes,
     ).policy  # fmt: skip
     config = BPTTConfig(n_batches=3, **sizes)
@@ -247,6 +247,11 @@ def test_given_reaches_are_all_there_is():
         ({"learning_rate": -1.0}, ValueError, "learning_rate must be.*-1"),
         ({"loads": (CurlField(2.0),)}, ValueError, "curl, curl"),
         ({"channel": ForceChannel(1e6, 1.0)}, FloatingPointError, "channel"),
+        (
+            {"learning_rate": 0.1, "optimizer": optax.sgd(0.1)},
+            ValueError,
+            "learning_rate belongs to the default optimizer.*0.1",
+        ),
     ],
 )
 def test_what_cannot_be_adapted_to_is_refused(changes, error, message, key):

@@ -21,6 +21,7 @@ from fbx_env.rollout import Trajectory
 
 if TYPE_CHECKING:
     import pandas
+    from pandas.core.groupby import SeriesGroupBy
 
 FIELD_TINT = "#FBE9C6"
 """Background of what happens in the field."""
@@ -57,9 +58,10 @@ def adaptation_curve(
         >>> figure, axes = adaptation_curve(adaptation.frame, adaptation.references)
     """
     _check_frame(
-        "frame", frame, ("phase", "n_updates", "condition", "trial", "perpendicular_error")
+        "frame",
+        frame,
+        ("phase", "n_updates", "condition", "trial", "perpendicular_error", "adaptation_index"),
     )
-    _check_frame("frame", frame, ("adaptation_index",))
     new = style.new_axes(2, 1, (6.4, 4.8), sharex=True)[1] if axes is None else axes
     error, index = style.given_axes(new, 2)
     in_field = frame.phase == "field"
@@ -71,15 +73,15 @@ def adaptation_curve(
         ax.axvspan(*span, color=FIELD_TINT, lw=0, zorder=0)
         ax.axhline(0, color=style.GUIDE, lw=style.points(0.8), zorder=1)
     met = frame[frame.condition == np.where(in_field, "field", "null")]
-    _draw_course(error, met, "perpendicular_error", MET, "as trained")
+    _draw_course(error, met.groupby("n_updates").perpendicular_error, MET, "as trained")
     without = frame[in_field & (frame.condition == "null")]
-    _draw_course(error, without, "perpendicular_error", AFTER, "after-effect")
+    _draw_course(error, without.groupby("n_updates").perpendicular_error, AFTER, "after-effect")
     known = {} if references is None else references.perpendicular_error.to_dict()
     for (name, value), dashes in zip(known.items(), ("--", ":", "-."), strict=False):
         line: dict[str, Any] = {"color": "black", "ls": dashes, "lw": style.points(1.2)}
         error.plot(span, [value, value], label=f"{style.plain(str(name))} in the field", **line)
     channel = frame[frame.condition == "channel"]
-    _draw_course(index, channel, "adaptation_index", INDEX, "in the channel")
+    _draw_course(index, channel.groupby("n_updates").adaptation_index, INDEX, "in the channel")
     index.axhline(1, color=style.GUIDE, lw=style.points(0.8), ls="--", zorder=1)
     style.tidy(error, ylabel="Perpendicular error [m]\n(positive: left)")
     style.tidy(index, xlabel="Update", ylabel="Adaptation index")
@@ -117,9 +119,9 @@ def channel_forces(
     flat = style.given_axes(grids.new_grid(len(stages)) if axes is None else axes, len(stages))
     kinds = (("ideal", "0.35", "--"), ("measured", INDEX, "-"))
     for ax, stage in zip(flat, stages, strict=True):
-        rows = forces[forces.stage == stage].rename(columns={"time": "n_updates"})
+        of_time = forces[forces.stage == stage].groupby("time")
         for kind, color, dashes in kinds:
-            _draw_course(ax, rows, kind, color, kind, dashes)
+            _draw_course(ax, of_time[kind], color, kind, dashes)
         ax.axhline(0, color=style.GUIDE, lw=style.points(0.8), zorder=1)
         style.tidy(ax, title=style.plain(str(stage)).capitalize(), xlabel="Time [s]")
         ax.set_ylabel("Force on the channel [N]\n(positive: left)")
@@ -207,13 +209,12 @@ def generalisation(
 
 
 def _draw_course(
-    ax: Axes, rows: pandas.DataFrame, column: str, color: str, label: str, dashes: str = "-"
+    ax: Axes, grouped: SeriesGroupBy[Any, Any], color: str, label: str, dashes: str = "-"
 ) -> None:
-    """The mean over trials of a column by update, in a band of one standard deviation."""
-    of_update = rows.groupby("n_updates")[column]
-    mean, sd = of_update.mean(), of_update.std().fillna(0.0)
-    x, zorder = mean.index.to_numpy(), 2.5
-    ax.plot(x, mean, color=color, ls=dashes, lw=style.points(1.8), label=label, zorder=zorder)
+    """Means over trials, in a band of one standard deviation."""
+    mean, sd = grouped.mean(), grouped.std().fillna(0.0)
+    x = mean.index.to_numpy()
+    ax.plot(x, mean, color=color, ls=dashes, lw=style.points(1.8), label=label, zorder=2.5)
     ax.fill_between(x, mean - sd, mean + sd, color=color, alpha=0.15, lw=0, zorder=2)
 
 
