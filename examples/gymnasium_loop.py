@@ -8,10 +8,13 @@ import argparse
 import gymnasium
 import numpy as np
 
+from fbx_env import ReachEnv
 
-def controller(obs: np.ndarray) -> np.ndarray:
+
+def controller(obs: np.ndarray, layout: dict[str, slice]) -> np.ndarray:
     """A spring to the goal and a damper: the command [N] for an observation."""
-    goal, pos, vel = obs[0:2], obs[4:6], obs[6:8]
+    names = ("goal_position", "vision_position", "vision_velocity")
+    goal, pos, vel = (obs[layout[name]] for name in names)
     return 1.5 * (goal - pos) - 2.2 * vel
 
 
@@ -21,11 +24,12 @@ def main() -> None:
     n_trials = 2 if parser.parse_args().quick else 10
 
     env = gymnasium.make("fbx_env:PointMassReach-v0", mass=1.0, signal_noise=0.1)
+    layout = ReachEnv().observation_layout(env.unwrapped.params)
     for trial in range(n_trials):
         obs, info = env.reset(seed=0 if trial == 0 else None)
         away, loss, ended = info["distance"], 0.0, False
         while not ended:
-            obs, reward, terminated, truncated, info = env.step(controller(obs))
+            obs, reward, terminated, truncated, info = env.step(controller(obs, layout))
             loss -= float(reward)
             ended = terminated or truncated
         print(

@@ -9,6 +9,8 @@ from pathlib import Path
 import gymnasium
 from gymnasium.wrappers import RecordVideo
 
+from fbx_env import ReachEnv
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Record a trial as a video.")
@@ -24,10 +26,13 @@ def main() -> None:
     )
     env = RecordVideo(env, str(arguments.out), name_prefix="reach")
     obs, _ = env.reset(seed=1, options={"start": (-0.8, -0.6), "goal": (0.6, 0.7)})
+    layout = ReachEnv().observation_layout(env.unwrapped.params)
+    names = ("goal_position", "vision_position", "vision_velocity")
     ended = False
     while not ended:
         # A spring and a damper that act on what was sensed 0.1 s late.
-        obs, _, ended, _, info = env.step(1.5 * (obs[0:2] - obs[4:6]) - 2.2 * obs[6:8])
+        goal, pos, vel = (obs[layout[name]] for name in names)
+        obs, _, ended, _, info = env.step(1.5 * (goal - pos) - 2.2 * vel)
     env.close()
     print(f"ended {info['distance']:.3f} m from the goal")
     print(*sorted(arguments.out.glob("reach*.mp4")))
