@@ -18,10 +18,11 @@ from fbx_env.parts.channels.channel import Signal
 from fbx_env.parts.clock import Clock
 from fbx_env.parts.component import Component
 from fbx_env.parts.draws.drawing import draw, draw_trial, with_drawn
+from fbx_env.parts.loads.load import external_force
 from fbx_env.parts.losses.loss import rounded
 from fbx_env.parts.losses.transition import Transition
 from fbx_env.parts.plants.clip import clip
-from fbx_env.parts.plants.plant import MODALITIES, Effector, Load, control_bounds
+from fbx_env.parts.plants.plant import MODALITIES, control_bounds
 from fbx_env.parts.tasks.trial import Trial
 from fbx_env.reach import check_trials
 from fbx_env.senses import flat_feedback, sense, sensory_channels
@@ -182,7 +183,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         low, high = control_bounds(plant)
         control, motor = params.motor.step(key_motor, state.motor, clip(command, low, high), now)
 
-        load = external_force(params, trial, now)
+        load = external_force(params.loads, trial, now)
         plant_after = plant.step(state.plant, control, load, dt)
         feedback = flat_feedback(plant, plant_after)
         channels = sensory_channels(params, feedback)
@@ -391,13 +392,3 @@ def clock_of(state: ReachState, params: ReachParams) -> Clock:
 def reward_of(losses: dict[str, Float[Array, ""]]) -> Float[Array, ""]:
     """Minus the sum of the terms, to the same bit in every program it is compiled into."""
     return -sum(map(rounded, losses.values()), start=jnp.zeros(()))
-
-
-def external_force(params: ReachParams, trial: Trial, clock: Clock) -> Load:
-    """The sum of the loads [N] at a time of a trial, as a function of the effector."""
-
-    def force(effector: Effector) -> Float[Array, "2"]:
-        forces = [rounded(load.force_on(effector, trial, clock)) for load in params.loads]
-        return sum(map(rounded, forces), start=jnp.zeros(2))
-
-    return force

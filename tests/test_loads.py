@@ -23,7 +23,7 @@ from fbx_env import (
     describe,
     make,
 )
-from fbx_env.env import external_force
+from fbx_env.parts.loads.load import external_force
 
 LOADS = [
     CurlField(13.0),
@@ -54,7 +54,7 @@ def moved(params, pos, vel, commands, trial=None):
     def step(state, step_and_command):
         index, command = step_and_command
         clock = Clock(index, jnp.asarray(params.dt), params.max_steps_in_episode)
-        load = external_force(params, trial, clock)
+        load = external_force(params.loads, trial, clock)
         state = params.plant.step(state, command, load, jnp.asarray(params.dt))
         return state, state
 

@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt32
 
 from fbx_env import checks
-from fbx_env.env import Observation, ReachEnv, ReachState, clock_of, external_force
+from fbx_env.env import Observation, ReachEnv, ReachState, clock_of
 from fbx_env.gym.options import Fields, Given
 from fbx_env.gym.packing import buffer_size, element_dtype, pack, unpack
 from fbx_env.params import ReachParams
 from fbx_env.parts.draws.drawing import draw_trial, with_drawn
+from fbx_env.parts.loads.load import external_force
 from fbx_env.processes import refuse_fork
 from fbx_env.reach import check_trials, is_out_of_reach, out_of_reach
 
@@ -387,7 +388,9 @@ def _row(
     target = params.task.target(state.trial, clock)
     distance = jnp.linalg.norm(effector.pos - target.pos)
     speed = jnp.linalg.norm(effector.vel)
-    load = external_force(params, state.trial, clock)(effector) if params.loads else jnp.zeros(0)
+    load = (
+        external_force(params.loads, state.trial, clock)(effector) if params.loads else jnp.zeros(0)
+    )
     numbers = (*outcome, distance, speed, *losses.values())
     scalars = jnp.stack([number.astype(float) for number in numbers])
     parts = (observation, scalars, effector.pos, target.pos, state.control, load, *state.drawn)
