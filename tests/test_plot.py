@@ -252,7 +252,7 @@ def test_loads_are_arrows_along_the_paths():
         arrows.get_offsets().reshape(7, 15, 2), np.asarray(batch.pos)[:, steps]
     )
     longest = np.linalg.norm(batch.load, axis=-1).max()
-    assert any(f"{longest:.2g} N" in text.get_text() for text in position.texts)
+    assert f"load, up to {longest:.2g} N" in position.get_xlabel()
     _, (position, *_) = plot.effector_trajectories(run())
     assert not any(isinstance(each, Quiver) for each in position.collections)
 

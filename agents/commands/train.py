@@ -128,7 +128,8 @@ class Train(TrainingCommand):
                 policy, history = self.train(prepared, self.checkpoints(folder))
         except TrainingError as error:
             policy, history, fault = error.policy, error.history, error
-        self.history_before().joined(history).save(folder / HISTORY)
+        history = self.history_before().joined(history)
+        history.save(folder / HISTORY)
         save_model(folder, policy, prepared.params)
         metrics = self.finish(folder, policy, prepared.params, history, self.keys()[2])
         if fault is not None:

@@ -196,13 +196,7 @@ def draw_loads(ax: Axes, reaches: Reaches) -> None:
     steps = np.unique(np.linspace(0, n_steps - 1, min(n_steps, N_ARROWS)).astype(int))
     arrows(ax, reaches, steps)
     longest = np.nanmax(np.linalg.norm(reaches.load, axis=-1))
-    ax.annotate(
-        f"arrows: load, up to {longest:.2g} N",
-        (0.02, 0.02),
-        xycoords="axes fraction",
-        fontsize=style.SMALL,
-        color="0.35",
-    )
+    ax.set_xlabel(f"{ax.get_xlabel()}\narrows: load, up to {longest:.2g} N")
 
 
 def arrows(ax: Axes, reaches: Reaches, steps: Int[np.ndarray, " shown"]) -> Quiver:
