@@ -26,7 +26,7 @@ from fbx_env import Loss, ReachEnv, ReachParams, Trajectory, Trial, checks, roll
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What a model is trained for and evaluated by.
+    """The experiment in which a model is trained, and the trials on which it is evaluated.
 
     Attributes:
         env: the environment.

@@ -124,7 +124,7 @@ def evaluate_replicates(
 def _measure(
     policy: Any, params: ReachParams, trajectory: Trajectory, costs: Sequence[PolicyCost]
 ) -> dict[str, Any]:
-    """What is measured of a trajectory alone."""
+    """The metrics of a trajectory alone."""
     losses = losses_by_term(policy, trajectory, costs)
     names = (*params.loss.names, *(cost.name for cost in costs))
     terms = {name: float(losses[name]) for name in names}
@@ -140,7 +140,7 @@ def _measure(
 def _reference(
     params: ReachParams, trajectory: Trajectory, n_starts: int, keep_in: Path | None
 ) -> tuple[str, dict[str, float]] | str:
-    """What losses are compared with, by term and of the environment; or why there is nothing."""
+    """The losses to compare with, by term and of the environment, or why there are none."""
     checks.whole("n_starts", n_starts, at_least=0, at_most=MAX_STARTS)
     try:
         best = reference_loss(

@@ -22,7 +22,7 @@ Keys = Key[Array, "*keys"] | UInt32[Array, "*keys _"]
 """Random keys along leading axes, typed or raw."""
 
 RESERVED_NAMES = ("total", "environment", "gradient_norm", "learning_rate")
-"""What reports call sums of terms, and other columns."""
+"""Names that reports have for sums of terms and other columns."""
 
 
 class PolicyCost(Component, abc.ABC):

@@ -229,7 +229,7 @@ def _transitions(params: ReachParams) -> list[Transition]:
 def _transformed(
     part: Component, method: str, *arguments: Any, function: Callable[..., Any] | None = None
 ) -> Any:
-    """What a method returns, which must be the same under ``jit`` and ``vmap``, with a gradient."""
+    """The result of a method, the same under ``jit`` and ``vmap``, and with a gradient."""
     name = f"{type(part).__name__}.{method}"
     called = function or getattr(type(part), method)
     plain = _call(type(part).__name__, method, lambda: called(part, *arguments))

@@ -302,7 +302,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         action: Float[Array, " controls"] | None,
         params: ReachParams,
     ) -> Observation:
-        """What the agent observes in ``state``; noise is in what was sensed, so no key is used."""
+        """The observation in ``state``; noise is in what was sensed, so no key is used."""
         checks.instance("state", state, ReachState)
         checks.instance("params", params, ReachParams)
         return jnp.concatenate(list(self._observed(state, params).values()))

@@ -132,7 +132,7 @@ def _columns(rows: list[dict[str, float]]) -> dict[str, Float[np.ndarray, " tria
 
 
 def _conditions(trajectory: Trajectory) -> dict[str, np.ndarray]:
-    """What differs between trials: the way to go, and what single numbers there are."""
+    """The conditions of trials: the way to go, and the single numbers there are."""
     trial = trajectory.trial
     start, goal = np.asarray(trial.start, float), np.asarray(trial.goal, float)
     fields = {field.name: getattr(trial, field.name) for field in dataclasses.fields(trial)}

@@ -23,7 +23,7 @@ from fbx_env.reach import check_trials
 
 @runtime_checkable
 class Policy(Protocol):
-    """What acts in the environment: a pytree with these methods, for one trial at a time.
+    """A controller: a pytree with these methods, for one trial at a time.
 
     A carry is whatever the policy remembers from step to step; a memoryless policy may use it to
     show its activity.
@@ -36,7 +36,7 @@ class Policy(Protocol):
         ...
 
     def initial_carry(self) -> Any:
-        """What is remembered before the first step."""
+        """The carry before the first step."""
         ...
 
     def activity(self, carry: Any) -> Float[Array, " units"]:

@@ -16,7 +16,7 @@ from fbx_env.parts.plants.plant import MODALITIES, Plant
 
 
 def flat_feedback(plant: Plant, state: Any) -> dict[str, Signal]:
-    """What a plant feeds back, the quantities of each modality one after the other.
+    """The feedback of a plant, the quantities of each modality one after the other.
 
     Raises:
         ValueError: for a modality that there is not.
@@ -52,7 +52,7 @@ def sense(
     feedback: dict[str, Signal],
     clock: Clock,
 ) -> tuple[dict[str, Signal], dict[str, Any]]:
-    """What comes out of the sensory channels, and their states after that."""
+    """The signals that come out of the sensory channels, and their states after that."""
     sensed, after = {}, {}
     for index, (name, channel) in enumerate(channels.items()):
         own_key = key if index == 0 else jax.random.fold_in(key, index)

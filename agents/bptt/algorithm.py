@@ -59,7 +59,7 @@ class BPTTConfig:
     """Whether the backward pass computes each step anew from the state before it, instead of
     keeping all that happened inside of it: less memory for long trials, and more time."""
     schedules: tuple[Schedule, ...] = ()
-    """What changes in the experiment during training, each ``schedule(progress, params) -> params``
+    """Changes of the experiment during training, each ``schedule(progress, params) -> params``
     with a progress from 0 to 1; validation is of the experiment itself."""
     log_step: int = 200
     """Updates between two evaluations on the validation trials, each with a line of output."""

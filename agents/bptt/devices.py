@@ -191,7 +191,7 @@ def synchronise(mesh: Mesh | None, number: int, signal: int | None) -> tuple[int
 
 @dataclass(frozen=True)
 class Computers:
-    """Which devices train together, for command lines.
+    """The devices that train together, for command lines.
 
     Raises:
         TypeError, ValueError: for a value that is not allowed.
@@ -206,7 +206,7 @@ class Computers:
     n_processes: int | None = None
     """How many processes train together."""
     process: int | None = None
-    """Which of them this is, from 0 on. The first one prints and writes."""
+    """The number of this process among them, from 0 on. The first one prints and writes."""
 
     def __post_init__(self) -> None:
         checks.whole("devices", self.devices, at_least=1, at_most=1024)

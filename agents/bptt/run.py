@@ -101,9 +101,11 @@ class Run:
         self.make_updates = compile_updates(self.state, self.setup, self.mesh)
         compiled = time.perf_counter()
         self.report(f"Training step compiled in {compiled - begun:.2f} seconds.")
-        judged = (self.setup.objective, self.trials, self.key_validation)
-        self.judged = on_first_device(replicated(judged, self.mesh), self.mesh)
-        self.losses = compile_for(self.validation_function, self.state.policy, *self.judged)
+        arguments = (self.setup.objective, self.trials, self.key_validation)
+        self.validation_arguments = on_first_device(replicated(arguments, self.mesh), self.mesh)
+        self.losses = compile_for(
+            self.validation_function, self.state.policy, *self.validation_arguments
+        )
         ended = time.perf_counter()
         self.report(f"Validation step compiled in {ended - compiled:.2f} seconds.\n")
         self.history.compile_seconds += ended - begun
@@ -143,13 +145,15 @@ class Run:
     def validate(self) -> None:
         """Report the losses on the validation trials."""
         done = len(self.history)
-        losses = self.losses(self.state.policy, *self.judged)
+        losses = self.losses(self.state.policy, *self.validation_arguments)
         self.history.add_validation({name: losses[name] for name in self.names})
         self.history.train_seconds = time.perf_counter() - self.started
         if not np.all(np.isfinite(losses["total"])):
             rows = {name: np.asarray(loss)[None] for name, loss in losses.items()}
             message = describe_fault(rows, done - 1, kind="validation ")
-            raise self.fault(message, self.validation_function, self.state.policy, *self.judged)
+            raise self.fault(
+                message, self.validation_function, self.state.policy, *self.validation_arguments
+            )
         is_last = done == self.config.n_batches
         label = "Final training iteration ({})" if is_last else "Training iteration {}"
         mean = "mean " if self.are_replicates else ""

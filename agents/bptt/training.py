@@ -193,7 +193,7 @@ def _run(
 
 
 def _identity(state: TrainState, setup: Setup, config: BPTTConfig, trials: Trial) -> dict[str, Any]:
-    """What tells this training from others, ready for JSON."""
+    """The identity of this training, ready for JSON."""
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     settings["policy_costs"] = [cost.name for cost in config.policy_costs]
     settings["schedules"] = [str(each) for each in config.schedules if isinstance(each, Ramp)]

@@ -42,7 +42,7 @@ class Benchmark:
         *("quality", "training", "environments", "gymnasium", "sb3"),
         *("import", "memory", "growth"),
     )
-    """What to measure: seconds to a given quality, updates, environments in gymnax and in
+    """Measurements to make: seconds to a given quality, updates, environments in gymnax and in
     Gymnasium, Stable-Baselines3 (which needs the extra sb3), import, memory of long trials, and how
     the time of an update grows."""
     repeats: int = 7

@@ -41,7 +41,7 @@ class Compare:
     redraw: bool = False
     """Only draw and tabulate again what is saved in the folder, without training."""
     learners: tuple[str, ...] = ("bptt", "ppo", "recurrent-ppo", "sac")
-    """What to compare."""
+    """The learners to compare."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each learner is trained once with each."""
     best_known_starts: int = 0
@@ -169,7 +169,7 @@ class Compare:
         write_json(path, description)
 
     def words(self, learner: Learner, seed: int) -> list[str]:
-        """What follows ``python -m agents`` to make one run, or to complete it."""
+        """The words after ``python -m agents`` that make one run, or complete it."""
         run = self.out / f"{learner.name}-seed{seed}"
         command = learner.command.split()
         if (run / CONFIG).exists():

@@ -160,7 +160,7 @@ def _kind(number: Number) -> Any:
 
 
 def _as_declared(number: Number, value: Any) -> Any:
-    """What was given, in the declared shape, as JSON would hold it."""
+    """A given value in the declared shape, as JSON would hold it."""
     if not isinstance(value, tuple):
         return value
     shape = number.declaration.shape

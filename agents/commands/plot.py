@@ -31,7 +31,7 @@ class Plot:
     run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Folder of the run."""
     replicate: int = 0
-    """Which replicate's reaches and activity are shown, if there are several."""
+    """The replicate whose reaches and activity are shown, if there are several."""
     format: Literal["png", "pdf", "svg"] = "png"
     """Of the figures; the animation is a GIF."""
     seed: int = 0

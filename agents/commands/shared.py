@@ -1,4 +1,4 @@
-"""What all commands that train have in common: options, and the folder of a run."""
+"""The base of all commands that train: options, and the folder of a run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TrainingCommand(abc.ABC):
     beside_resume: ClassVar[tuple[str, ...]] = ()
     """Options that may be given when a run is resumed."""
     files: ClassVar[tuple[str, ...]] = ()
-    """What its runs have beside the files of every run."""
+    """Files of its runs beside those of every run."""
     progress: ClassVar[str] = "environment_steps"
     """The column of the history over which losses are drawn."""
 

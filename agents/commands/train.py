@@ -39,7 +39,7 @@ class Settings(BPTTConfig):
 
 
 class Problem(NamedTuple):
-    """What training begins with: an untrained policy, or replicates, and where it acts."""
+    """The start of a training: an untrained policy, or replicates, and where it acts."""
 
     policy: Any
     env: ReachEnv
@@ -97,7 +97,7 @@ class Train(TrainingCommand):
 
     @property
     def schedules(self) -> tuple[Ramp, ...]:
-        """What changes in the experiment during training."""
+        """Changes of the experiment during training."""
         linear = (Ramp(*each) for each in self.linear_ramp)
         return (*linear, *(Ramp(*each, shape="cosine") for each in self.cosine_ramp))
 

@@ -1,4 +1,4 @@
-"""What the command line, comparisons and figures know of a learner, and where they find it."""
+"""Learners as the command line, comparisons and figures find them."""
 
 from __future__ import annotations
 

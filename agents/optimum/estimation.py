@@ -14,11 +14,11 @@ RANK = 1e-5
 """An observation does not vary along directions in which it varies so much less than in others."""
 
 ROUNDING = 1e-14
-"""What varies so much less than the largest noise, or the belief about a trial, is certain."""
+"""Numbers that vary so much less than the largest noise, or a trial's uncertainty, are certain."""
 
 
 class Uncertainty(NamedTuple):
-    """What cannot be told before a trial.
+    """Uncertainty that a controller has, and leaves.
 
     Attributes:
         filter_gains: how the estimate is corrected by what is observed beyond what was expected.
@@ -149,7 +149,7 @@ class _Responses:
     def noise(
         self, kind: Kinds, mean: Float[np.ndarray, "trials point"], point: Matrices
     ) -> Matrices:
-        """What noise adds to the error, in the mean over each group's trials."""
+        """The error that noise adds, in the mean over each group's trials."""
         problem = self.problem
         noise = transpose(problem.noise[kind][..., self.uncertain])
         varying = problem.multiplicative[kind][:, :, self.uncertain]

@@ -30,7 +30,7 @@ Vectors = Float[np.ndarray, "*#items size"]
 
 
 class Moved(NamedTuple):
-    """What a step makes of several points, and how that changes along a direction."""
+    """The outcome of a step from several points, and its change along a direction."""
 
     state: Float[np.ndarray, "items states"]
     observation: Float[np.ndarray, "items observation"]
@@ -165,7 +165,7 @@ def _double(number: Any) -> np.ndarray:
 
 
 def _variable(free: bool, state: ReachState) -> dict[int, str]:
-    """Which leaves of the environment's state are a state here, and the fields they are in."""
+    """The leaves of the environment's state that are a state here, and their fields."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
     fields = [path[0].name for path, _ in leaves]
     fixed = ("time", "drawn") if free else ("time", "drawn", "trial")

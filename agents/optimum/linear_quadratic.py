@@ -73,17 +73,17 @@ class LinearQuadratic(NamedTuple):
 
     @property
     def regulated(self) -> Indices:
-        """Which numbers of p are states that matter to the loss, or commands."""
+        """The numbers of p that are states which matter to the loss, or commands."""
         return np.asarray(np.r_[: self.n_regulated, self.n_states : len(self.point)])
 
     @property
     def varying(self) -> Indices:
-        """Which of the experiment's normal numbers grow with state or command."""
+        """The experiment's normal numbers that grow with state or command."""
         return self.normals[: self.multiplicative.shape[1]]
 
     @property
     def noisy(self) -> Indices:
-        """Which of the experiment's normal numbers matter to the loss."""
+        """The experiment's normal numbers that matter to the loss."""
         constant = np.any(self.noise[..., : self.n_regulated], axis=(0, 2))
         return np.union1d(self.varying, self.normals[constant])
 
@@ -100,7 +100,7 @@ class LinearQuadratic(NamedTuple):
         return Steps(self.experiment, self.base, self.members[group], time)
 
     def spread(self, shared: Float[np.ndarray, "groups ..."]) -> Float[np.ndarray, "_ ..."]:
-        """What groups share, for each trial; once for all of them if there is one group."""
+        """Arrays of groups, for each trial; once for all trials if there is one group."""
         return shared[self.group] if len(self.members) > 1 else shared
 
 
@@ -275,7 +275,7 @@ def _dynamics(steps: Steps) -> Dynamics:
 
 
 def _touched(steps: Steps) -> Bool[np.ndarray, " whole_point"]:
-    """Which states the loss depends on, and all commands."""
+    """The states on which the loss depends, and all commands."""
     offset = np.random.default_rng(3).normal(size=(1, steps.base.shape[1]))
     offset[:, steps.experiment.n_states :] = 0
     touched = np.asarray(np.any(steps.move(offset).gradient, axis=0))

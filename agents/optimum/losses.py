@@ -215,7 +215,7 @@ def expected_losses(
 def _losses_of_covariances(
     problem: LinearQuadratic, covariances: Covariances
 ) -> Float[np.ndarray, "groups terms"]:
-    """What each term costs more than at the means, by group."""
+    """The cost of each term beyond that at the means, by group."""
     regulated = problem.point[problem.regulated]
     terms = []
     for weights in np.eye(len(problem.experiment.terms)):

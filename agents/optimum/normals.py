@@ -15,7 +15,7 @@ NORMAL = "_normal"
 """The name that JAX's compiled programs give to ``jax.random.normal``."""
 
 OTHER = "random_bits"
-"""What all other random numbers are made of."""
+"""The primitives of which all other random numbers are made."""
 
 MOST = 10**6
 """More numbers than a function may draw."""

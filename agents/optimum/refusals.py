@@ -34,7 +34,7 @@ VARIABLE = (
     *("before", "after", "plant_before", "plant_after", "command", "control"),
     *("previous_control", "load", "target"),
 )
-"""What of a transition a loss term may be quadratic in."""
+"""The parts of a transition in which a loss term may be quadratic."""
 
 DIFFERENCES = {
     1: np.array([[1.0, -2.0, 1.0, 0.0], [0.0, 1.0, -2.0, 1.0]]),

@@ -91,7 +91,7 @@ def regulate(
 def _noise_cost(
     problem: LinearQuadratic, kind: Kinds, used: Indices, cost: Matrices
 ) -> tuple[Matrices, Float[np.ndarray, "groups point"]]:
-    """What noise that grows with the point adds to the curvature and the gradient of a step."""
+    """The curvature and the gradient of a step that come of noise growing with the point."""
     n = cost.shape[1]
     varying = problem.multiplicative[kind][:, :, :n, used]
     constant = problem.noise[kind][:, : varying.shape[1], :n]

@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """What an update of the weights works on; the defaults are the tutorial's."""
+    """The size of an update of the weights; the defaults are the tutorial's."""
 
     batch_size: int = 250
     n_steps: int = 99
@@ -251,7 +251,7 @@ def peak_memory() -> list[Row]:
 
 
 class Curve(NamedTuple):
-    """What an update takes as one quantity grows.
+    """The time and memory of an update as one quantity grows.
 
     Attributes:
         quantity: what grows.
@@ -267,7 +267,7 @@ class Curve(NamedTuple):
 
 
 def growth(devices: list[jax.Device] | None, repeats: int) -> Iterable[Curve]:
-    """What an update takes as batch, horizon, hidden size, replicates and devices grow by turns."""
+    """Updates as batch, horizon, hidden size, replicates and devices grow by turns."""
     n_devices = len(devices or (None,))
     batch_sizes = [n for n in (10, 50, 250, 1000) if n % n_devices == 0]
     works: dict[str, dict[int, Work]] = {

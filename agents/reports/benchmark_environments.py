@@ -166,7 +166,7 @@ def sb3_speed(repeats: int) -> list[Row]:
 
 
 def import_seconds(repeats: int) -> list[Row]:
-    """What ``import fbx_env`` adds to ``import gymnax``, each in processes of their own."""
+    """The time that ``import fbx_env`` adds to ``import gymnax``, in processes of their own."""
 
     def run(code: str) -> None:
         subprocess.run([sys.executable, "-c", code], check=True)

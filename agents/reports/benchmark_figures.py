@@ -14,7 +14,7 @@ from fbx_env.plot import style
 
 
 def draw_growth(curves: Sequence[Curve]) -> Figure:
-    """What an update takes as each quantity grows, beside growth in proportion."""
+    """The time of an update as each quantity grows, beside growth in proportion."""
     figure, axes = style.new_axes(
         2, len(curves), (2.5 * len(curves) + 0.6, 5.0), sharey="row", sharex="col"
     )

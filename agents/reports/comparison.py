@@ -347,7 +347,7 @@ def _experiment(content: Mapping[str, Any]) -> Experiment:
 
 
 def _without_time(experiment: Experiment) -> dict[str, Any]:
-    """What an experiment is, apart from whether the agent observes the time."""
+    """The settings of an experiment, apart from whether the agent observes the time."""
     settings = dataclasses.asdict(experiment)
     settings["numbers"].pop("time_in_observation", None)
     return settings

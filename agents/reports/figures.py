@@ -97,7 +97,7 @@ def _figures(
     progress: str,
     key: PRNGKeyArray,
 ) -> dict[str, Callable[[], Any]]:
-    """What draws each figure for which there is something to draw, by the stem of its file."""
+    """A function for each figure for which there is something to draw, by the stem of its file."""
     key_trials, key_units = jax.random.split(key)
     trials = jax.vmap(task.sample)(jax.random.split(key_trials, N_DISTRIBUTION_TRIALS))
     figures: dict[str, Callable[[], Any]] = {

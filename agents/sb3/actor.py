@@ -1,4 +1,4 @@
-"""What a model of Stable-Baselines3 has learned, as a policy of this package."""
+"""The network of a model of Stable-Baselines3, as a policy of this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a learner of Stable-Baselines3 needs to go on, as an archive of numbers.
+"""The state of a learner of Stable-Baselines3, as an archive of numbers.
 
 Stable-Baselines3's own files hold pickles, which can run any code when they are read. This package
 neither writes nor reads them.
@@ -30,7 +30,7 @@ KIND = "learner"
 COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
 REPLAYED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 MAY_CHANGE = ("total_steps", "n_evaluations")
-"""What a learner that goes on may do otherwise than before."""
+"""Settings that a resumed learner may have otherwise than before."""
 
 State = dict[str, np.ndarray]
 
@@ -117,7 +117,7 @@ def load_last_or_best(
 
 
 def _identity(recipe: Recipe, params: ReachParams) -> dict[str, dict[str, Any]]:
-    """What shapes the result of a training, ready for JSON."""
+    """All that shapes the result of a training, ready for JSON."""
     settings = {"name": recipe.name, **dataclasses.asdict(recipe)}
     settings["hidden_sizes"] = list(recipe.hidden_sizes)
     return {
@@ -150,7 +150,7 @@ def _statistics(env: VecNormalize) -> State:
 
 
 def _replay(learner: BaseAlgorithm) -> State:
-    """What is in the replay buffer of a learner that has one, the oldest first."""
+    """The contents of a learner's replay buffer, if it has one, the oldest first."""
     buffer: ReplayBuffer | None = getattr(learner, "replay_buffer", None)
     if buffer is None:
         return {}

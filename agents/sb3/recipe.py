@@ -1,4 +1,4 @@
-"""What the recipes of Stable-Baselines3's learners have in common; each is in ``agents.learners``.
+"""Common ground of the recipes of Stable-Baselines3's learners; each is in ``agents.learners``.
 
 Nothing here imports torch, so that the command line can explain every number without it.
 """

@@ -48,7 +48,7 @@ Description = tuple[str, tuple[int, ...]]
 
 
 class Archive(NamedTuple):
-    """What is in an archive.
+    """The contents of an archive.
 
     Attributes:
         content: what was given as JSON.

@@ -22,7 +22,7 @@ except ImportError:  # As on Windows.
     fcntl = None  # type: ignore[assignment]
 
 LOCK, TRAINING_LOCK = ".lock", ".training.lock"
-"""Who has the first may write any file of a run; who has the second, checkpoints."""
+"""The holder of the first may write any file of a run; that of the second, checkpoints."""
 
 PARTIAL = ".partial-"
 """How the names of files begin that are being written."""
@@ -30,7 +30,7 @@ PARTIAL = ".partial-"
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
-"""What file systems answer that have no locks."""
+"""The errors of file systems that have no locks."""
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Columns = dict[str, np.ndarray]
 
 OTHER_ROWS = ("gradient_norm", "learning_rate", "environment_steps")
-"""What ``extend`` takes beside the terms of the training loss."""
+"""Columns that ``extend`` takes beside the terms of the training loss."""
 
 TAIL = 256
 """Rows are joined when they are read, and always when there are so many pieces of them."""

@@ -1,4 +1,4 @@
-"""What tells a training from others, so that only the same one is resumed."""
+"""Identities of trainings, so that only the same one is resumed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ up to so much is named."""
 
 
 def describe(exact: PyTree, rounded: PyTree, **functions: str) -> dict[str, Any]:
-    """What tells a training from others, as something for JSON.
+    """The identity of a training, as something for JSON.
 
     Args:
         exact: a pytree whose arrays and numbers count to the last bit.
@@ -119,7 +119,7 @@ def _are_same(name: str, before: Any, now: Any) -> bool:
 
 
 def _in_words(changed: dict[str, tuple[Any, Any]]) -> str:
-    """What has changed, functions first, by name, and by value where it is short."""
+    """The changes, functions first, by name, and by value where it is short."""
     parts = []
     for name in sorted(changed, key=lambda name: not name.startswith("functions.")):
         before, now = changed[name]

@@ -17,7 +17,7 @@ WATCHED = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
     if name in signal.Signals.__members__
 )
-"""What Ctrl-C sends, what job schedulers send before they kill, and a terminal that is closed."""
+"""The signals of Ctrl-C, of job schedulers before they kill, and of a terminal that is closed."""
 
 _noted = threading.Event()
 """Whether this process has noted a signal; the next one ends a command at once."""
@@ -39,7 +39,7 @@ class Interrupted(KeyboardInterrupt):
         self.history = history
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows."""
+        """The one line that a notebook shows."""
         kept = "" if self.policy is None else " (the exception has .policy and .history)"
         return [f"Interrupted: {self}{kept}"]
 

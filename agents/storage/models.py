@@ -91,7 +91,7 @@ def load_model(folder: Path | str) -> tuple[Any, ReachParams]:
 
 
 def _describe(path: str, value: Any, arrays: dict[str, Any]) -> Any:
-    """What a value is, for JSON; its arrays are added to ``arrays`` by their paths."""
+    """The description of a value, for JSON; its arrays are added to ``arrays`` by their paths."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or type(value) in (bool, int, float, str):

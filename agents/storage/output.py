@@ -13,10 +13,10 @@ BROKEN = (
     *(errno.EPIPE, errno.ECONNRESET, errno.EIO, errno.EBADF),
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
 )
-"""What writing into a closed pipe, a lost terminal or a full disk answers."""
+"""The errors of writing into a closed pipe, a lost terminal or a full disk."""
 
 CLOSED = ("closed file", "'NoneType' object has no attribute 'write'")
-"""What Python says of a stream that was closed, by itself or before it started."""
+"""Python's message about a stream that was closed, by itself or before it started."""
 
 
 def reporter(write: Callable[[str], None] | None) -> Callable[[str], None]:

@@ -1,1 +1,1 @@
-"""What figures are drawn from and how they are laid out, whichever library draws them."""
+"""The numbers and the layout of figures, whichever library draws them."""

@@ -94,7 +94,7 @@ class Reaches:
 
     @property
     def has_moving_target(self) -> Bool[np.ndarray, " trials"]:
-        """Which trials have a target that is elsewhere than at the start and at the goal."""
+        """The trials whose target is elsewhere than at the start and at the goal."""
         at_an_end = [
             np.isclose(self.target, end[:, None], atol=1e-6).all(axis=-1)
             for end in (self.start, self.goal)

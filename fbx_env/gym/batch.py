@@ -25,7 +25,7 @@ from fbx_env.reach import check_trials, is_out_of_reach, out_of_reach
 ENV = ReachEnv()
 
 Rows = Float[np.ndarray, "trials row"]
-"""What a step or a reset leads to, a row a trial; ``Layout`` says what is where."""
+"""The outcome of a step or a reset, a row a trial; ``Layout`` says what is where."""
 
 Buffer = Float[Array, "..."]
 """Rows as the compiled functions see them, and packed params; see ``packing``."""
@@ -213,7 +213,7 @@ class ReachBatch:
 
     @property
     def rows(self) -> Rows:
-        """What the last step or reset led to; read-only."""
+        """The outcome of the last step or reset; read-only."""
         return np.asarray(self._rows)
 
     @property

@@ -36,7 +36,7 @@ FULL_LOAD = 10.0
 
 @dataclass(frozen=True)
 class Scene:
-    """What a frame shows.
+    """The contents of a frame.
 
     Attributes:
         title: of a window.

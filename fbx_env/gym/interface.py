@@ -95,7 +95,7 @@ class Interface(abc.ABC):
             self._recorder.record(rows, self._batch.layout, started=started, stepped=stepped)
 
     def _scenes(self) -> list[Scene] | None:
-        """What to draw of each trial; ``None``, with a warning, without a render mode."""
+        """The scene to draw of each trial; ``None``, with a warning, without a render mode."""
         if self.render_mode is None:
             gymnasium.logger.warn(
                 "render() draws nothing without a render mode: give render_mode='rgb_array' or "

@@ -34,7 +34,7 @@ Seed = int | np.integer[Any]
 
 
 class Given:
-    """What a reset is given of its trials; the rest is drawn.
+    """The parts of trials that a reset is given; the rest is drawn.
 
     Args:
         fields: of a trial.

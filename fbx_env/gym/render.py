@@ -47,7 +47,7 @@ class Recorder:
     def scenes(
         self, rows: Rows, layout: Layout, params: ReachParams, states: ReachState
     ) -> list[Scene]:
-        """What to draw of each trial, ``rows`` and ``states`` being the last that were recorded.
+        """The scene of each trial, ``rows`` and ``states`` being the last that were recorded.
 
         Raises:
             gymnasium.error.ResetNeeded: if no trial has started.

@@ -25,13 +25,13 @@ else:
     SignalScalar = Float[Array, "..."] | Real[np.ndarray, "..."] | float | Sequence[float]
     Vector = Float[Array, "*batch 2"] | Real[np.ndarray, "*batch 2"] | Sequence[float]
     Matrix = Real[Array | np.ndarray, "*batch 2 2"] | Sequence[Sequence[float]]
-"""What is given for the numbers of a part: one number, one or one for each entry of a signal, a
+"""Types of the numbers of a part: one number, one or one for each entry of a signal, a
 pair, a matrix. They are kept as arrays; leading axes are what ``jax.vmap`` maps over."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """What is allowed in a field, and what it means.
+    """The values that a field may have, and their meaning.
 
     Attributes:
         text: its meaning, in a few words.

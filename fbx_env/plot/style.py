@@ -1,4 +1,4 @@
-"""What the figures have in common: their size, how axes look, and the key to trials' colours."""
+"""The common style of figures: their size, how axes look, and the key to trials' colours."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def animate_reaches(trajectory: Trajectory, *, playback: float = 1.0) -> go.Figu
 
 
 def _moving(reaches: Reaches, step: int) -> list[go.Scatter]:
-    """What is drawn anew in each frame: trails, and targets that move."""
+    """The traces that are drawn anew in each frame: trails, and targets that move."""
     trails = [
         go.Scatter(
             x=pos[: step + 1, 0],

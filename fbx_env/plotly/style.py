@@ -1,4 +1,4 @@
-"""What the interactive figures have in common: panels of curves, and how axes look."""
+"""The common style of interactive figures: panels of curves, and how axes look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every channel has, and what the shipped ones share."""
+"""The base of every channel, and the parts that the shipped ones share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Channel(Component, abc.ABC):
     def step(
         self, key: PRNGKeyArray, state: Any, signal: Signal, clock: Clock
     ) -> tuple[Signal, Any]:
-        """What comes out when ``signal`` goes in, and the state after that.
+        """The signal that comes out when ``signal`` goes in, and the state after that.
 
         A sensory channel is asked once for the start of a trial and once after each step; the motor
         channel once for each step.

@@ -20,7 +20,7 @@ from fbx_env.parts.component import SignalScalar, number, whole
 
 
 class MotorChannel(Channel):
-    """What acts on the plant: the command some steps ago, plus Gaussian noise.
+    """The control that acts on the plant: the command some steps ago, plus Gaussian noise.
 
     The noise has a part of constant size and a part that grows with the command, the
     signal-dependent noise of Harris and Wolpert, Nature 394:780 (1998). The plant has limited the

@@ -19,7 +19,7 @@ from fbx_env.parts.component import SignalScalar, number, whole
 
 
 class SensoryChannel(Channel):
-    """What the agent senses: the plant's feedback some steps ago, plus Gaussian noise.
+    """The agent's senses: the plant's feedback some steps ago, plus Gaussian noise.
 
     Attributes:
         delay: whole number of time steps, from 0 to ``MAX_DELAY``. The initial feedback is sensed

@@ -1,4 +1,4 @@
-"""What is there on some trials only."""
+"""Numbers that are there on some trials only."""
 
 from __future__ import annotations
 

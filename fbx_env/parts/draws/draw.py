@@ -1,4 +1,4 @@
-"""What every draw has."""
+"""The base of every draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every load has."""
+"""The base of every load."""
 
 from __future__ import annotations
 

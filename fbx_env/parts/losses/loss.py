@@ -18,7 +18,7 @@ RESERVED_NAMES = (
     *("hidden", "total", "environment"),
     *("gradient_norm", "learning_rate", "environment_steps"),
 )
-"""What reports call the activity of a policy's units, sums of terms, and other columns."""
+"""Names that reports have for the activity of units, sums of terms, and other columns."""
 
 
 def rounded(product: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -1,4 +1,4 @@
-"""What plants that muscles move have in common."""
+"""The base of plants that muscles move."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class MusclePlant(VisiblePlant, abc.ABC):
         return jnp.asarray(self.geometry.max_force) * fraction
 
     def pull(self, state: Any) -> Float[Array, "2"]:
-        """What the muscles do to the body: torques [N m] of the joints, or a force [N]."""
+        """The effect of the muscles on the body: torques [N m] of the joints, or a force [N]."""
         _, torque_of = jax.vjp(self.geometry.length, self.coordinates(state)[0])
         torques: Array = torque_of(self.tension(state))[0]
         return -torques

@@ -1,4 +1,4 @@
-"""What every plant has."""
+"""The base of every plant."""
 
 from __future__ import annotations
 

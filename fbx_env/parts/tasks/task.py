@@ -1,4 +1,4 @@
-"""What every task has."""
+"""The base of every task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fbx_env.parts.tasks.epoch_trial import first_steps
 from fbx_env.parts.tasks.trial import Trial
 
 Cue = dict[str, Float[Array, "_"]]
-"""What the agent is shown of the trial, by name."""
+"""The parts of the trial that the agent is shown, by name."""
 
 
 class Task(Component, abc.ABC):
@@ -47,7 +47,7 @@ class Task(Component, abc.ABC):
 
     @abc.abstractmethod
     def cue(self, trial: Trial, clock: Clock) -> Cue:
-        """What the agent is shown of the trial at a time of it."""
+        """The parts of the trial that the agent is shown at a time of it."""
 
     def with_epochs(self, trial: Trial, clock: Clock) -> Clock:
         """The clock that also knows the epochs of the trial.

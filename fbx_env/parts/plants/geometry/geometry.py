@@ -1,4 +1,4 @@
-"""What every geometry of muscles has."""
+"""The base of every geometry of muscles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the dynamics of every activation have."""
+"""The base of the dynamics of every activation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every muscle has."""
+"""The base of every muscle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every path has."""
+"""The base of every path."""
 
 from __future__ import annotations
 
