@@ -15,6 +15,7 @@ from jaxtyping import PRNGKeyArray
 from tqdm import tqdm
 
 from agents.bptt import BPTTConfig, train, train_replicates
+from agents.bptt.algorithm import OPTIMIZER_SETTINGS
 from agents.evaluation import evaluate, evaluate_replicates
 from agents.objective import ActivityCost, PolicyCost, Terms, checked_costs, losses_by_term
 from agents.storage.checkpoints import Checkpoints
@@ -229,9 +230,8 @@ class TrainingContext:
                 "the policy by task.replace(policy_costs=...)"
             )
         checks.key("key", key)
-        own = dict(self.settings)
-        if optimizer is not None:  # It brings a learning rate of its own.
-            own.pop("learning_rate", None)
+        replaced = () if optimizer is None else OPTIMIZER_SETTINGS
+        own = {name: value for name, value in self.settings.items() if name not in replaced}
         config = BPTTConfig(**{**own, **settings}, policy_costs=self.task.policy_costs)
         shared: dict[str, Any] = {
             "where_train": self.where_train,

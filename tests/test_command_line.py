@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import shutil
 import subprocess
 import sys
 
@@ -110,6 +111,14 @@ def test_a_training_goes_on_from_a_run_in_another_experiment(trained, tmp_path, 
     assert without.loads == ()
     assert eqx.tree_equal(washed_out, after)
     assert len(History.load(tmp_path / "null" / "history.csv")) == len(own) + 4
+
+    # It is drawn without the run that it went on from, but for reaches before training.
+    shutil.rmtree(tmp_path / "field")
+    command_line.main(["plot", str(tmp_path / "null")])
+    drawn = capsys.readouterr().out
+    assert "loss_history.png" in drawn
+    assert "reaches_untrained.png" not in drawn
+    going_on[2] = str(trained)
 
     message = refused(capsys, *going_on, "--hidden-size", 3)
     assert f"--from {going_on[2]}" in message

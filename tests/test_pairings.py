@@ -119,7 +119,8 @@ def test_a_path_out_of_reach_is_refused_before_it_is_trained_on(key):
 def test_a_recipe_counts_where_nothing_else_is_said(key):
     context = pairing("PointMassDelayedReach-v0", hidden_size=4, key=key)
     assert context.task.weights["hidden"] == 1e-7
-    context = context.replace(settings={"n_batches": 3, "batch_size": 2, "learning_rate": 0.25})
+    settings = {"n_batches": 3, "batch_size": 2, "learning_rate": 0.25, "clip_norm": 0.5}
+    context = context.replace(settings=settings)
     _, history = context.train(key=key, write=None)
     np.testing.assert_allclose(history["learning_rate"][0], 0.25)
     assert len(history) == 3

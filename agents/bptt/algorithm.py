@@ -81,6 +81,10 @@ class BPTTConfig:
             object.__setattr__(self, name, value)
 
 
+OPTIMIZER_SETTINGS = ("learning_rate", "clip_norm")
+"""Fields of ``BPTTConfig`` that are of the default optimiser."""
+
+
 class Rates(NamedTuple):
     """The numbers of the default optimiser: arrays, so that other numbers need no compilation.
 
@@ -186,8 +190,9 @@ def make_setup(
     """Return what stays the same during a training run; errors as of ``train_scan``."""
     checks.instance("config", config, BPTTConfig)
     objective = make_objective(env, params, config.policy_costs, config.rematerialise)
-    theirs = ("learning_rate", "clip_norm")
-    given = [name for name in theirs if getattr(config, name) != getattr(BPTTConfig, name)]
+    given = [
+        name for name in OPTIMIZER_SETTINGS if getattr(config, name) != getattr(BPTTConfig, name)
+    ]
     if optimizer is not None and given:
         raise ValueError(
             f"{', '.join(given)} belong to the default optimizer, which yours replaces; for "

@@ -112,7 +112,8 @@ class Train(TrainingCommand):
             **{**settings, "policy_costs": self.policy_costs, "schedules": self.schedules}
         )
         self.checkpoints(Path())
-        policy = jax.block_until_ready(self.untrained(env, params))
+        make = self.untrained if self.start is None else self.continued
+        policy = jax.block_until_ready(make(env, params))
         problem = Problem(policy, env, params, config, devices)
         if jax.process_index() == 0:
             return problem
@@ -161,14 +162,14 @@ class Train(TrainingCommand):
         return jax.random.split(key_from(self.seed), 3)
 
     def untrained(self, env: ReachEnv, params: ReachParams) -> Any:
-        """The policy, or replicates in one pytree, with initial weights.
+        """The policy, or replicates in one pytree, with initial weights; ``None`` with ``--from``.
 
         Raises:
             ValueError: for a size that is not allowed.
             MemoryError: if training would take more memory than there is.
         """
         if self.start is not None:
-            return self.continued(params)
+            return None
         n_replicates = checks.whole("n_replicates", self.n_replicates, at_least=1, at_most=10**6)
         sizes = env.observation_space(params).shape[0], len(params.plant.controls)
 
@@ -185,7 +186,7 @@ class Train(TrainingCommand):
             return make(key)
         return eqx.filter_vmap(make)(jax.random.split(key, n_replicates))
 
-    def continued(self, params: ReachParams) -> Any:
+    def continued(self, env: ReachEnv, params: ReachParams) -> Any:
         """The policy, or replicates, of the run that is gone on from.
 
         Raises:
