@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import PyTree
+
 from agents.optimum.best_known import BestKnownLoss, best_known_loss
 from agents.optimum.losses import OptimalLoss, optimal_loss
-from agents.storage.best_known import kept
+from agents.storage.identity import as_json, describe
+from agents.storage.runs import BEST_KNOWN, read_json, write_json
 from fbx_env import ReachParams, Trial
 
 
@@ -39,4 +43,29 @@ def reference_loss(
     def find() -> BestKnownLoss:
         return best_known_loss(params, trials, n_starts=n_starts, drawn=drawn)
 
-    return find() if keep_in is None else kept(keep_in, (params, trials, drawn, n_starts), find)
+    return find() if keep_in is None else _kept(keep_in, (params, trials, drawn, n_starts), find)
+
+
+def _kept(folder: Path, problem: PyTree, find: Callable[[], BestKnownLoss]) -> BestKnownLoss:
+    """Return the loss that was kept for a problem, or find it and keep it.
+
+    Args:
+        folder: of the run.
+        problem: the experiment, the trials and all else of which the loss depends.
+        find: what finds it.
+
+    Raises:
+        ValueError: as ``find`` does.
+    """
+    path, identity = folder / BEST_KNOWN, as_json(describe(problem, ()))
+    try:
+        content = read_json(path)
+        if content.pop("identity") == identity:
+            commands = np.array(content.pop("commands"), float)
+            return BestKnownLoss(**content, commands=commands)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # It is found again where it is missing or damaged.
+    best = find()
+    content = {**best._asdict(), "commands": best.commands.tolist(), "identity": identity}
+    write_json(path, content)
+    return best
