@@ -26,6 +26,7 @@ COMMANDS = {
     "sb3": "Train by a learner of Stable-Baselines3.",
     "evaluate": "Evaluate trained policies.",
     "plot": "Draw every figure of a run.",
+    "analyse": "Take the network of a run apart: tuning, dimensions, fixed points, eigenvalues.",
     "compare": "Train several learners and compare them with each other and with the optimum.",
     "benchmark": "Measure how fast training and environments are on this machine.",
 }
@@ -38,7 +39,7 @@ CONNECTION = "Gloo"
 PATIENCE = 2.0
 """How long the first of several processes waits for the others after an error [s]."""
 
-WITHOUT_LEARNER = ("evaluate", "plot", "compare", "benchmark")
+WITHOUT_LEARNER = ("evaluate", "plot", "analyse", "compare", "benchmark")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -246,9 +246,9 @@ def test_the_untrained_policy_of_a_run_is_the_one_it_began_with(tmp_path):
         (["evaluate", "nowhere"], "nowhere is not a run: it holds no policy.model"),
         (["plot", "nowhere"], "nowhere is not a run: it holds no policy.model"),
         (["plot"], "RUN"),
-        (["fly"], "Available subcommands: train, sb3, evaluate, plot, compare, benchmark"),
+        (["fly"], "Available subcommands: train, sb3, evaluate, plot, analyse, compare, benchmark"),
         (["sb3"], "Expected one of {ppo, recurrent-ppo, sac}"),
-        ([], "Expected one of {train, sb3, evaluate, plot, compare, benchmark}"),
+        ([], "Expected one of {train, sb3, evaluate, plot, analyse, compare, benchmark}"),
     ],
 )  # fmt: skip
 def test_mistakes_are_reported_briefly_and_write_nothing(

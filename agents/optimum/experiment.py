@@ -66,7 +66,7 @@ class Experiment:
         trial_in_state: bool = False,
     ) -> None:
         self.params = jax.tree.map(exact, params)
-        self.context = jax.tree.map(_double, (trials, drawn))
+        self.context = jax.tree.map(double, (trials, drawn))
         self.n_trials, self.n_steps = len(trials.start), params.max_steps_in_episode
         self.trial_in_state, self.terms = trial_in_state, params.loss.names
         with enable_x64(True):
@@ -75,7 +75,7 @@ class Experiment:
             shapes = jax.eval_shape(start_of_trial, self.params, *one)
             self.like = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
             self.low, self.high = map(np.asarray, control_bounds(self.params.plant))
-            leaves, fields = jax.tree.leaves(shapes), _variable(self.trial_in_state, shapes)
+            leaves, fields = jax.tree.leaves(shapes), variable(self.trial_in_state, shapes)
             self.fields = np.repeat([*fields.values()], [leaves[index].size for index in fields])
             self.n_states, self.n_controls = len(self.fields), len(self.low)
             self.parts_with_others = _parts_with_others(shapes)
@@ -155,16 +155,16 @@ def exact(number: Any) -> Any:
     """The decimal numbers that were meant by float32: 0.05, and not 0.05000000074505806."""
     array = np.asarray(number)
     if array.dtype != np.float32:
-        return _double(array)
+        return double(array)
     return np.array([float(str(one)) for one in array.ravel()]).reshape(array.shape)
 
 
-def _double(number: Any) -> np.ndarray:
+def double(number: Any) -> np.ndarray:
     array = np.asarray(number)
     return array.astype(np.float64) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
 
-def _variable(free: bool, state: ReachState) -> dict[int, str]:
+def variable(free: bool, state: ReachState) -> dict[int, str]:
     """The leaves of the environment's state that are a state here, and their fields."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
     fields = [path[0].name for path, _ in leaves]
@@ -187,17 +187,17 @@ def _parts_with_others(state: ReachState) -> list[str]:
 
 def vector_of(free: bool, state: ReachState) -> Float[Array, " states"]:
     leaves = jax.tree.leaves(state)
-    return jnp.concatenate([leaves[index].ravel() for index in _variable(free, state)])
+    return jnp.concatenate([leaves[index].ravel() for index in variable(free, state)])
 
 
-def _filled(free: bool, state: ReachState, vector: Float[Array, " states"]) -> ReachState:
+def filled(free: bool, state: ReachState, vector: Float[Array, " states"]) -> ReachState:
     """The environment's state with other numbers where it varies."""
     leaves, structure = jax.tree.flatten(state)
-    for index in _variable(free, state):
+    for index in variable(free, state):
         size, shape = leaves[index].size, leaves[index].shape
         leaves[index], vector = vector[:size].reshape(shape), vector[size:]
-    filled: ReachState = jax.tree.unflatten(structure, leaves)
-    return filled
+    other: ReachState = jax.tree.unflatten(structure, leaves)
+    return other
 
 
 def known_key() -> PRNGKeyArray:
@@ -224,7 +224,7 @@ def step_of_vector(
     """State after a step, observation before it, and its losses."""
     n_states = point.size - like.control.size
     known = like.replace(trial=trial, drawn=drawn, time=time)
-    state = _filled(free, known, point[:n_states])
+    state = filled(free, known, point[:n_states])
     env, key = ReachEnv(), known_key()
     observation = env.observe(key, state, None, params)
     after, transition = env.transition(key, state, point[n_states:], params)

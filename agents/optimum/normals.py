@@ -42,6 +42,18 @@ def with_normals(
     return _Run(normals).call(function, *arguments)
 
 
+def without_noise(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function with zero in place of all it draws by ``jax.random.normal``.
+
+    Raises:
+        ValueError: if it draws other random numbers.
+    """
+    n_normals, draws_others = count_normals(function, *arguments)
+    if draws_others:
+        raise ValueError("noise must be drawn by jax.random.normal to be left out, got other noise")
+    return with_normals(function, jnp.zeros(n_normals), *arguments)
+
+
 class _Run:
     """Runs a function's program operation by operation."""
 

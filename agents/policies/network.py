@@ -87,7 +87,10 @@ def make_ends(
     return encoder, int(encoding_size or obs_size), key_hidden, readout
 
 
-def count_replicates(policy: NetworkPolicy) -> int | None:
-    """Return how many replicates are in this pytree; ``None`` for a single policy."""
-    shape = policy.readout.weight.shape
-    return shape[0] if len(shape) > 2 else None
+def count_replicates(policy: Any) -> int | None:
+    """Return how many replicates are in this pytree; ``None`` for a single policy.
+
+    A policy without a readout, such as the optimal one, is taken for a single one.
+    """
+    readout = getattr(policy, "readout", None)
+    return None if readout is None or readout.weight.ndim < 3 else len(readout.weight)

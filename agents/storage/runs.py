@@ -29,6 +29,9 @@ BEST_KNOWN = "best_known.json"
 CHECKPOINTS, CHECKPOINTED_ROWS = "*.checkpoint", "training.history"
 """States of a training, named by the updates made, and the history of all its updates."""
 
+ANALYSIS = "analysis"
+"""Folder of the tables and figures of an analysis."""
+
 RUN_FILES = (CONFIG, METRICS, MODEL, HISTORY, BEST_KNOWN, "evaluation.json", "evaluation.png")
 """Files of a run's folder, beside its figures, its checkpoints, and those of other learners, in the
 order in which they are removed: a run that is half removed is not one."""

@@ -16,12 +16,12 @@ from fbx_env.figures.colors import PALETTE
 from fbx_env.figures.panels import effector_panels
 from fbx_env.plot import grids, style
 from fbx_env.plot.curves import draw_panel
+from fbx_env.plot.frames import check_frame, draw_course
 from fbx_env.plot.reaches import draw_ends, draw_straight_lines
 from fbx_env.rollout import Trajectory
 
 if TYPE_CHECKING:
     import pandas
-    from pandas.core.groupby import SeriesGroupBy
 
 FIELD_TINT = "#FBE9C6"
 """Background of what happens in the field."""
@@ -57,7 +57,7 @@ def adaptation_curve(
     Example:
         >>> figure, axes = adaptation_curve(adaptation.frame, adaptation.references)
     """
-    _check_frame(
+    check_frame(
         "frame",
         frame,
         ("phase", "n_updates", "condition", "trial", "perpendicular_error", "adaptation_index"),
@@ -73,15 +73,15 @@ def adaptation_curve(
         ax.axvspan(*span, color=FIELD_TINT, lw=0, zorder=0)
         ax.axhline(0, color=style.GUIDE, lw=style.points(0.8), zorder=1)
     met = frame[frame.condition == np.where(in_field, "field", "null")]
-    _draw_course(error, met.groupby("n_updates").perpendicular_error, MET, "as trained")
+    draw_course(error, met.groupby("n_updates").perpendicular_error, MET, "as trained")
     without = frame[in_field & (frame.condition == "null")]
-    _draw_course(error, without.groupby("n_updates").perpendicular_error, AFTER, "after-effect")
+    draw_course(error, without.groupby("n_updates").perpendicular_error, AFTER, "after-effect")
     known = {} if references is None else references.perpendicular_error.to_dict()
     for (name, value), dashes in zip(known.items(), ("--", ":", "-."), strict=False):
         line: dict[str, Any] = {"color": "black", "ls": dashes, "lw": style.points(1.2)}
         error.plot(span, [value, value], label=f"{style.plain(str(name))} in the field", **line)
     channel = frame[frame.condition == "channel"]
-    _draw_course(index, channel.groupby("n_updates").adaptation_index, INDEX, "in the channel")
+    draw_course(index, channel.groupby("n_updates").adaptation_index, INDEX, "in the channel")
     index.axhline(1, color=style.GUIDE, lw=style.points(0.8), ls="--", zorder=1)
     style.tidy(error, ylabel="Perpendicular error [m]\n(positive: left)")
     style.tidy(index, xlabel="Update", ylabel="Adaptation index")
@@ -114,14 +114,14 @@ def channel_forces(
     Example:
         >>> figure, axes = channel_forces(adaptation.forces)
     """
-    _check_frame("forces", forces, ("stage", "trial", "time", "measured", "ideal"))
+    check_frame("forces", forces, ("stage", "trial", "time", "measured", "ideal"))
     stages = list(dict.fromkeys(forces.stage))
     flat = style.given_axes(grids.new_grid(len(stages)) if axes is None else axes, len(stages))
     kinds = (("ideal", "0.35", "--"), ("measured", INDEX, "-"))
     for ax, stage in zip(flat, stages, strict=True):
         of_time = forces[forces.stage == stage].groupby("time")
         for kind, color, dashes in kinds:
-            _draw_course(ax, of_time[kind], color, kind, dashes)
+            draw_course(ax, of_time[kind], color, kind, dashes)
         ax.axhline(0, color=style.GUIDE, lw=style.points(0.8), zorder=1)
         style.tidy(ax, title=style.plain(str(stage)).capitalize(), xlabel="Time [s]")
         ax.set_ylabel("Force on the channel [N]\n(positive: left)")
@@ -186,7 +186,7 @@ def generalisation(
     Example:
         >>> figure, ax = generalisation(adaptation.frame, trained=[0.0])
     """
-    _check_frame(
+    check_frame(
         "frame", frame, ("phase", "n_updates", "condition", "direction", "adaptation_index")
     )
     marked: Float[np.ndarray, " directions"] = np.asarray(checks.real("trained", trained))
@@ -206,26 +206,3 @@ def generalisation(
     if len(marked):
         style.legend_beside(ax)
     return style.figure_of(ax), ax
-
-
-def _draw_course(
-    ax: Axes, grouped: SeriesGroupBy[Any, Any], color: str, label: str, dashes: str = "-"
-) -> None:
-    """Means over trials, in a band of one standard deviation."""
-    mean, sd = grouped.mean(), grouped.std().fillna(0.0)
-    x = mean.index.to_numpy()
-    ax.plot(x, mean, color=color, ls=dashes, lw=style.points(1.8), label=label, zorder=2.5)
-    ax.fill_between(x, mean - sd, mean + sd, color=color, alpha=0.15, lw=0, zorder=2)
-
-
-def _check_frame(name: str, frame: Any, columns: Sequence[str]) -> None:
-    there = getattr(frame, "columns", None)
-    if there is None:
-        raise TypeError(f"{name} must be a pandas frame, got {type(frame).__name__}")
-    missing = [column for column in columns if column not in there]
-    if missing or not len(frame):
-        got = ", ".join(map(str, there))
-        raise ValueError(
-            f"{name} must have rows and the columns {', '.join(columns)}; got {len(frame)} rows "
-            f"of {got}"
-        )

@@ -1,0 +1,107 @@
+"""The command ``python -m agents analyse``."""
+
+import jax
+import pandas as pd
+import pytest
+from conftest import load_reference
+
+import agents.__main__ as command_line
+from agents import LSTMPolicy, OptimalPolicy, save_model
+from agents.policies import MLPPolicy
+from fbx_env import make
+
+TABLES = {"tuning", "dimensionality", "subspace_angles", "fixed_points", "eigenvalues"}
+
+
+def run(*arguments):
+    """The exit status of a command."""
+    try:
+        command_line.main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+@pytest.fixture
+def trained_run(tmp_path):
+    recording = load_reference("delay0_trained")
+    save_model(tmp_path / "run", recording.policy(), recording.params()[1])
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(policy, id="PointMassReach-v0", **numbers):
+        _, params = make(id, max_steps_in_episode=20, **numbers)
+        save_model(tmp_path / "run", policy, params)
+        return tmp_path / "run"
+
+    return save
+
+
+def test_a_run_is_analysed_into_tables_and_figures(trained_run, capsys):
+    folder = trained_run
+    assert run("analyse", folder, "--n-starts", 2) == 0
+    names = {path.stem for path in (folder / "analysis").glob("*.csv")}
+    assert names == TABLES
+    pictures = {path.stem for path in (folder / "analysis").glob("*.png")}
+    assert pictures == {"tuning", "subspaces", "fixed_points", "eigenvalues"}
+    table = pd.read_csv(folder / "analysis" / "tuning.csv")
+    assert len(table) == 2 * 50
+    values = pd.read_csv(folder / "analysis" / "eigenvalues.csv")
+    # All modes at the end of 7 trials, and the three slowest at the 98 steps before.
+    n_modes = {system: 1 + rows["mode"].max() for system, rows in values.groupby("system")}
+    assert n_modes["network"] == 50
+    assert len(values) == 7 * (sum(n_modes.values()) + 2 * 3 * 98)
+    printed = capsys.readouterr().out
+    assert "slowest time constant at the end, closed loop [s]" in printed
+    assert "Left out" not in printed
+
+
+def test_replicates_are_analysed_with_their_spread(saved, tmp_path, capsys, key):
+    policies = jax.vmap(lambda key: MLPPolicy(8, 2, 4, key=key))(jax.random.split(key, 2))
+    folder = saved(policies)
+    out = tmp_path / "elsewhere"
+    assert run("analyse", folder, "--out", out, "--n-starts", 1, "--format", "pdf") == 0
+    assert set(pd.read_csv(out / "tuning.csv").replicate) == {0, 1}
+    assert (out / "eigenvalues.pdf").exists()
+    assert not (folder / "analysis").exists()
+    header = capsys.readouterr().out.splitlines()[0]
+    assert header.split("|")[-2].strip() == "SD"
+
+
+def test_what_the_trials_do_not_allow_is_left_out_and_said(saved, capsys, key):
+    folder = saved(LSTMPolicy(8, 2, 3, key=key), "PointMassHold-v0")
+    assert run("analyse", folder, "--n-starts", 1) == 0
+    assert "Left out: tuning (" in capsys.readouterr().out
+    assert not (folder / "analysis" / "tuning.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--epochs", "go"], "'go'"),
+        (["--n-starts", "0"], "n_starts must be"),
+    ],
+)
+def test_bad_requests_end_with_a_line(saved, capsys, key, words, message):
+    folder = saved(LSTMPolicy(8, 2, 3, key=key))
+    assert run("analyse", folder, *words) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "analysis").exists()
+
+
+def test_a_controller_without_units_is_refused(saved, capsys):
+    _, params = make(max_steps_in_episode=20)
+    folder = saved(OptimalPolicy(params))
+    assert run("analyse", folder, "--n-starts", "1", "--epochs", "movement") == 2
+    assert "without units" in capsys.readouterr().err
+
+
+def test_nothing_is_written_through_a_link_out_of_the_run(saved, tmp_path, capsys, key):
+    folder, elsewhere = saved(LSTMPolicy(8, 2, 3, key=key)), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "analysis").symlink_to(elsewhere)
+    assert run("analyse", folder, "--n-starts", 1) == 2
+    assert "symbolic link" in capsys.readouterr().err
+    assert not list(elsewhere.iterdir())
