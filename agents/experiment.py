@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from fbx_env import Component, Load, ReachEnv, ReachParams, checks
+from fbx_env import Component, Intervention, Load, ReachEnv, ReachParams, checks
 from fbx_env.parts.numbers import Number, with_values
 from fbx_env.registration import ENV_ID, default_params
 
-NO_LOADS = ("none",)
-"""Instead of the names of loads: that there are none."""
+NONE = ("none",)
+"""Instead of the names of parts: that there are none."""
+
+ROLES: dict[str, type[Component]] = {"loads": Load, "interventions": Intervention}
+"""The parts that are chosen by their names, several of each role."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Experiment:
         id: of the environment.
         loads: names of the loads in it; none for those of the params, ``("none",)`` to take these
             off.
+        interventions: names of the interventions on the network, likewise.
         numbers: what differs from the defaults, by the keywords of ``fbx_env.make``.
 
     Example:
@@ -33,6 +37,7 @@ class Experiment:
 
     id: str = ENV_ID
     loads: tuple[str, ...] = ()
+    interventions: tuple[str, ...] = ()
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self) -> tuple[ReachEnv, ReachParams]:
@@ -40,19 +45,20 @@ class Experiment:
         return ReachEnv(), self.applied_to(default_params(self.id))
 
     def applied_to(self, params: ReachParams) -> ReachParams:
-        """Return params with these loads, if there are any, and numbers.
+        """Return params with these loads and interventions, if there are any, and numbers.
 
         Raises:
             TypeError: for a value of the wrong kind.
             ValueError: for a number out of range, or a name that the params do not have.
         """
-        if self.loads == NO_LOADS:
-            params = params.replace(loads=())
-        elif self.loads:
-            known = named_parts(Load)
-            params = params.replace(
-                loads=tuple(known[checks.known("load", name, known)]() for name in self.loads)
-            )
+        for role, kind in ROLES.items():
+            names = getattr(self, role)
+            if names:
+                known = named_parts(kind)
+                chosen = () if names == NONE else names
+                what = role.removesuffix("s")
+                parts = tuple(known[checks.known(what, name, known)]() for name in chosen)
+                params = params.replace(**{role: parts})
         by_keyword = {number.keyword: number for number in params.numbers()}
         values = {}
         for keyword, value in self.numbers.items():
@@ -60,6 +66,15 @@ class Experiment:
             values[number.path] = number.declaration.check(keyword, value)
         changed: ReachParams = with_values(params, values)
         return changed
+
+
+def refuse_interventions(params: ReachParams, learner: str) -> None:
+    """Raise ``ValueError`` for interventions, for a learner that sees the environment alone."""
+    if params.interventions:
+        raise ValueError(
+            f"interventions must be none for {learner}, whose network the environment does not "
+            f"see, got {', '.join(each.name for each in params.interventions)}"
+        )
 
 
 def named_parts(kind: type[Component]) -> dict[str, Any]:
@@ -75,6 +90,8 @@ def plain_value(number: Number) -> Any:
         number.value is None and number.declaration.optional
     ):
         return number.value
+    if isinstance(number.value, tuple):
+        return list(number.value)
     # The shortest decimals that give the same bits are those that were meant.
     array = np.asarray(0.0 if number.value is None else number.value)
     return np.array([float(str(each)) for each in array.ravel()]).reshape(array.shape).tolist()

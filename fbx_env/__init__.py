@@ -21,6 +21,7 @@ from fbx_env.parts.clock import Clock as Clock
 from fbx_env.parts.component import Component as Component
 from fbx_env.parts.component import Scalar as Scalar
 from fbx_env.parts.component import flag as flag
+from fbx_env.parts.component import indices as indices
 from fbx_env.parts.component import number as number
 from fbx_env.parts.component import static as static
 from fbx_env.parts.component import whole as whole
@@ -29,6 +30,16 @@ from fbx_env.parts.draws.choice import ChoiceDraw as ChoiceDraw
 from fbx_env.parts.draws.draw import Draw as Draw
 from fbx_env.parts.draws.normal import NormalDraw as NormalDraw
 from fbx_env.parts.draws.uniform import UniformDraw as UniformDraw
+from fbx_env.parts.interventions.clamp_units import ClampUnits as ClampUnits
+from fbx_env.parts.interventions.intervention import ActivityIntervention as ActivityIntervention
+from fbx_env.parts.interventions.intervention import Intervention as Intervention
+from fbx_env.parts.interventions.intervention import NetworkIntervention as NetworkIntervention
+from fbx_env.parts.interventions.scale_weights import ScaleWeights as ScaleWeights
+from fbx_env.parts.interventions.silence_units import SilenceUnits as SilenceUnits
+from fbx_env.parts.interventions.unit_gain import UnitGain as UnitGain
+from fbx_env.parts.interventions.unit_input import UnitInput as UnitInput
+from fbx_env.parts.interventions.unit_noise import UnitNoise as UnitNoise
+from fbx_env.parts.interventions.unit_policy import UnitPolicy as UnitPolicy
 from fbx_env.parts.loads.constant_force import ConstantForce as ConstantForce
 from fbx_env.parts.loads.curl_field import CurlField as CurlField
 from fbx_env.parts.loads.elastic_field import ElasticField as ElasticField

@@ -18,6 +18,7 @@ from fbx_env.parts.channels.channel import Channel
 from fbx_env.parts.clock import Clock
 from fbx_env.parts.component import Component
 from fbx_env.parts.draws.draw import Draw
+from fbx_env.parts.interventions.intervention import ActivityIntervention
 from fbx_env.parts.loads.load import Load
 from fbx_env.parts.losses.loss import LossTerm
 from fbx_env.parts.losses.transition import Transition
@@ -34,7 +35,7 @@ def check_part(part: Component, params: ReachParams | None = None) -> None:
     Its methods are called on a few inputs: plain, under ``jax.jit``, ``jax.vmap`` and ``jax.grad``.
 
     Args:
-        part: a plant, load, channel, task, loss term or draw.
+        part: a plant, load, channel, task, loss term, draw or intervention on activity.
         params: an experiment around it. A plant is started where the task's validation trials
             start. If not given, the original one, or for a plant that does not reach its middle,
             one with shorter reaches.
@@ -206,6 +207,19 @@ def _check_draw(draw: Draw, params: ReachParams) -> None:
     _check_array(f"{name}.sample", value, default.shape)
 
 
+def _check_intervention(intervention: ActivityIntervention, params: ReachParams) -> None:
+    _check_name(intervention)
+    activity = jnp.linspace(-0.5, 0.5, max(intervention.units, default=3) + 1)
+
+    def on(intervention: ActivityIntervention, activity: Any, key: Any, clock: Clock) -> Any:
+        return intervention.on(activity, clock, key)
+
+    for step in (0, params.max_steps_in_episode - 1):
+        clock = Clock(jnp.asarray(step), jnp.asarray(params.dt), params.max_steps_in_episode)
+        after = _transformed(intervention, "on", activity, jax.random.key(step), clock, function=on)
+        _check_array(f"{type(intervention).__name__}.changed", after, activity.shape)
+
+
 _CHECKS: dict[type, Callable[[Any, ReachParams], None]] = {
     Plant: _check_plant,
     Load: _check_load,
@@ -213,6 +227,7 @@ _CHECKS: dict[type, Callable[[Any, ReachParams], None]] = {
     Task: _check_task,
     LossTerm: _check_term,
     Draw: _check_draw,
+    ActivityIntervention: _check_intervention,
 }
 
 

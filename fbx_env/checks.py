@@ -151,6 +151,21 @@ def whole(name: str, value: Any, *, at_least: int, at_most: int | None = None) -
     return int(value)
 
 
+def indices(name: str, value: Any) -> tuple[int, ...]:
+    """Return ``value`` as a tuple of different Python ints from 0 on, or raise.
+
+    Raises:
+        TypeError: if it is no sequence of whole numbers.
+        ValueError: if one is below 0, or there twice.
+    """
+    if not isinstance(value, Sequence | np.ndarray | jax.Array) or isinstance(value, str):
+        raise TypeError(f"{name} must be whole numbers, got {_show(value)}")
+    found = tuple(whole(f"each of {name}", each, at_least=0) for each in np.asarray(value).tolist())
+    if len(set(found)) < len(found):
+        raise ValueError(f"{name} must be different from each other, got {_show(value)}")
+    return found
+
+
 def key(name: str, value: Any, n_axes: int = 0) -> Any:
     """Return ``value`` if it is a random key of JAX, typed or raw, or raise.
 

@@ -15,6 +15,7 @@ from fbx_env.parts.channels.sensory import SensoryChannel
 from fbx_env.parts.clock import Clock
 from fbx_env.parts.component import Component, Scalar, flag, number, whole
 from fbx_env.parts.draws.draw import Draw
+from fbx_env.parts.interventions.intervention import Intervention
 from fbx_env.parts.loads.load import Load
 from fbx_env.parts.losses.loss import Loss
 from fbx_env.parts.losses.reach import reach_loss
@@ -41,6 +42,8 @@ class ReachParams(Component, environment.EnvParams):  # type: ignore[misc]
             there is none, or the agent does not sense it.
         motor: the channel from agent to plant.
         loads: the forces of the world on the effector; they add up.
+        interventions: changes of the units and weights of the policy that acts, in their order; the
+            environment does not see them, ``rollout`` and all that trains and evaluates by it do.
         loss: the cost of each step; the reward is its negative.
         draws: numbers of the parts that are drawn anew for each trial.
         dt: duration of a step [s], greater than 0.
@@ -51,8 +54,8 @@ class ReachParams(Component, environment.EnvParams):  # type: ignore[misc]
 
     Raises:
         TypeError: if a part is of the wrong kind.
-        ValueError: if a number is out of range, two loads have one name, or a draw is of a number
-            that there is not.
+        ValueError: if a number is out of range, two loads or two interventions have one name, or a
+            draw is of a number that there is not.
 
     Example:
         >>> params = ReachParams(plant=PointMass(mass=2.0), dt=0.01, max_steps_in_episode=500)
@@ -69,6 +72,7 @@ class ReachParams(Component, environment.EnvParams):  # type: ignore[misc]
     proprioception: Channel | None = None
     motor: Channel = dataclasses.field(default_factory=MotorChannel)
     loads: tuple[Load, ...] = ()
+    interventions: tuple[Intervention, ...] = ()
     loss: Loss = dataclasses.field(default_factory=reach_loss)
     draws: tuple[Draw, ...] = ()
     dt: Scalar = number("duration of a time step", default=0.05, unit="s", above=0)
@@ -94,6 +98,9 @@ class ReachParams(Component, environment.EnvParams):  # type: ignore[misc]
             checks.instance("proprioception", self.proprioception, Channel)
         self._assign(
             loads=checks.parts("loads", self.loads, Load, lambda load: load.name),
+            interventions=checks.parts(
+                "interventions", self.interventions, Intervention, lambda each: each.name
+            ),
             draws=checks.parts("draws", self.draws, Draw, lambda draw: draw.number),
         )
         for part in parts_of(self):

@@ -137,7 +137,7 @@ class Description:
             {
                 "keyword": each.keyword,
                 "name": each.name,
-                "default": show(each.value),
+                "default": "none" if is_none(each) else show(each.value),
                 "unit": each.declaration.unit,
                 "allowed": each.declaration.bounds,
                 "meaning": each.text,
@@ -166,6 +166,11 @@ def describe(id: str = ENV_ID, **overrides: Any) -> Description:
         'max_steps_in_episode'
     """
     return Description(id, tuple(make(id, **overrides)[1].numbers()))
+
+
+def is_none(number: Number) -> bool:
+    """Whether a number that may be missing is."""
+    return number.value is None and number.declaration.optional
 
 
 def show(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,8 @@ from fbx_env.env import ReachEnv, reward_of
 from fbx_env.params import ReachParams
 from fbx_env.parts.component import Component, static
 from fbx_env.parts.draws.drawing import with_drawn
+from fbx_env.parts.interventions.intervention import act, check_interventions
+from fbx_env.parts.interventions.unit_policy import UnitPolicy
 from fbx_env.parts.plants.plant import Effector, NamedUnits, named_units
 from fbx_env.parts.tasks.trial import Trial
 from fbx_env.processes import refuse_fork
@@ -94,8 +96,8 @@ def rollout(
 ) -> Trajectory:
     """Run a policy through whole trials, and keep everything.
 
-    Compiled once for each kind of policy, params and shape. Differentiable in the params, the
-    trials and the policy's arrays.
+    The interventions of the params are made on the policy. Compiled once for each kind of policy,
+    params and shape. Differentiable in the params, the trials and the policy's arrays.
 
     Args:
         env: the environment.
@@ -108,9 +110,9 @@ def rollout(
         The trajectory; with a leading axis if ``trials`` has one.
 
     Raises:
-        TypeError: for an argument of the wrong kind.
-        ValueError: if a number of the params is out of range or has a leading axis, or ``trials``
-            has more than one.
+        TypeError: for an argument of the wrong kind, or a policy without units to intervene on.
+        ValueError: if a number of the params is out of range or has a leading axis, ``trials`` has
+            more than one, or the policy lacks units or weights that an intervention names.
 
     Example:
         >>> trajectory = rollout(env, params, policy, params.task.validation_trials(), key)
@@ -183,14 +185,20 @@ def rollout_trial(
     """
     key_reset, key_steps = jax.random.split(key)
     obs, state = env.reset_trial(key_reset, trial, params)
-    _check_fit(policy, obs, state.control.shape)
+    n_units = _check_fit(policy, obs, state.control.shape)
+    check_interventions(params.interventions, policy, n_units)
+    network = cast(UnitPolicy, policy)
     own_params = with_drawn(params, state.drawn)
 
     def step(loop: Any, _: object) -> tuple[Any, dict[str, Any]]:
         state, carry = loop
         key_policy, key_env = jax.random.split(jax.random.fold_in(key_steps, state.time))
         obs = env.observe(key_env, state, None, params)
-        command, carry = policy(obs, carry, key=key_policy)
+        if params.interventions:
+            clock = params.clock(state.time, trial)
+            command, carry = act(network, own_params.interventions, obs, carry, clock, key_policy)
+        else:
+            command, carry = policy(obs, carry, key=key_policy)
         state, transition = env.transition(key_env, state, command, params)
         losses = own_params.loss(transition)
         record = {
@@ -235,8 +243,12 @@ def check_policy(policy: Any) -> None:
         raise TypeError(f"policy must have __call__, initial_carry, activity, got {policy!r}")
 
 
-def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape: Any) -> None:
-    """Ask for one command, without computing it, so that a misfit is told in our words."""
+def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape: Any) -> int:
+    """Ask for one command, without computing it, so that a misfit is told in our words.
+
+    Returns:
+        The number of units.
+    """
     check_policy(policy)
     advice = "if it is a group of replicates, take one with tree_take(policy, 0)"
 
@@ -264,6 +276,7 @@ def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape:
     if len(getattr(activity, "shape", ())) != 1:
         got = getattr(activity, "shape", activity)
         raise ValueError(f"policy must give activity of shape (units,), got {got}")
+    return int(activity.shape[0])
 
 
 def _shapes(carry: Any) -> Any:

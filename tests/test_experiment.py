@@ -9,7 +9,7 @@ import pytest
 
 from agents.commands import options
 from agents.commands.train import Train
-from agents.experiment import Experiment, named_parts, plain_value
+from agents.experiment import ROLES, Experiment, named_parts, plain_value
 from fbx_env import CurlField, Load, Scalar, make, number
 from fbx_env.registration import IDS
 
@@ -115,6 +115,7 @@ def test_what_is_given_as_it_is_by_default_makes_no_difference():
 def test_json_holds_an_experiment():
     experiment = parsed("--load", "curl", "--workspace", "-0.5", "-1", "0.25", "2", "--dt", "0.01")
     content = json.loads(json.dumps(vars(experiment)))
-    again = Experiment(**{**content, "loads": tuple(content["loads"])})
+    parts = {role: tuple(content[role]) for role in ROLES}
+    again = Experiment(**{**content, **parts})
     assert again == experiment
     assert again.numbers["workspace"] == [[-0.5, -1.0], [0.25, 2.0]]

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from agents.experiment import NO_LOADS, Experiment, named_parts, plain_value
+from agents.experiment import NONE, ROLES, Experiment, named_parts, plain_value
 from agents.storage.models import load_model
-from fbx_env import Load, ReachParams
-from fbx_env.parts.component import FlagDeclaration, WholeDeclaration
+from fbx_env import ReachParams
+from fbx_env.parts.component import FlagDeclaration, IndicesDeclaration, WholeDeclaration
 from fbx_env.parts.numbers import Number
 from fbx_env.registration import ENV_ID, IDS, default_params
 
@@ -23,6 +23,12 @@ CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
 
 Start = Annotated[str | None, tyro.conf.arg(name="from", metavar="RUN")]
 """The folder of the run, or of the saved model, from whose policy and experiment to go on."""
+
+PARTS = {
+    "load": ("loads", "Forces of the world on the effector, one or several."),
+    "intervene": ("interventions", "Interventions on the units and weights of the network."),
+}
+"""The options that choose parts: the role of each in an experiment, and its help."""
 
 Field = tuple[str, Any, Any]
 """Of a dataclass to be made: name, type and default."""
@@ -52,8 +58,9 @@ def parse(
         params = None if start is None else load_model(start)[1]
     parts = _parts(choose_env=params is None)
     chosen = _choices(parts, words, prog)
-    id, loads = getattr(chosen, "env", ENV_ID), getattr(chosen, "load", ())
-    base = Experiment(id, loads).applied_to(default_params(id) if params is None else params)
+    id = getattr(chosen, "env", ENV_ID)
+    names: Any = {role: getattr(chosen, option, ()) for option, (role, _) in PARTS.items()}
+    base = Experiment(id, **names).applied_to(default_params(id) if params is None else params)
     numbers = {_identifier(number.keyword): number for number in base.numbers()}
     options = make_dataclass("Options", [*parts, *map(_field, numbers.values())])
     both = make_dataclass(
@@ -75,7 +82,7 @@ def parse(
     if params is None:
         defaults = {number.keyword: plain_value(number) for number in numbers.values()}
         values = {name: value for name, value in values.items() if value != defaults[name]}
-    return dataclasses.replace(parsed.command, experiment=Experiment(id, loads, values))
+    return dataclasses.replace(parsed.command, experiment=Experiment(id, **names, numbers=values))
 
 
 def first_paragraph(kind: type) -> str:
@@ -86,8 +93,9 @@ def first_paragraph(kind: type) -> str:
 def words_of(experiment: Experiment) -> list[str]:
     """Return an experiment as the command line spells it."""
     words = ["--env", experiment.id]
-    if experiment.loads:
-        words += ["--load", *experiment.loads]
+    for option, (role, _) in PARTS.items():
+        if chosen := getattr(experiment, role):
+            words += [f"--{option}", *chosen]
     for keyword, value in experiment.numbers.items():
         option = keyword.replace("_", "-")
         if isinstance(value, bool):
@@ -118,12 +126,11 @@ def _parts(choose_env: bool) -> list[Field]:
         help = "The environment: a body and a task. What follows are its numbers."
         option = tyro.conf.arg(help=help)
         parts.append(("env", Annotated[_one_of(IDS), option], dataclasses.field(default=ENV_ID)))
-    if loads := named_parts(Load):
-        names = [*loads, *([] if choose_env else NO_LOADS)]
+    for name, (role, help) in PARTS.items():
+        names = [*named_parts(ROLES[role]), *([] if choose_env else NONE)]
         several = tuple.__class_getitem__((_one_of(names), ...))
-        help = "Forces of the world on the effector, one or several."
         option = tyro.conf.arg(help=help, help_behavior_hint="(default: none)")
-        parts.append(("load", Annotated[several, option], dataclasses.field(default=())))
+        parts.append((name, Annotated[several, option], dataclasses.field(default=())))
     return parts
 
 
@@ -152,6 +159,8 @@ def _kind(number: Number) -> Any:
         return bool
     if isinstance(declaration, WholeDeclaration):
         return int
+    if isinstance(declaration, IndicesDeclaration):
+        return tuple[int, ...]
     if declaration.shape is None:
         return tuple[float, ...]
     if declaration.shape == ():
@@ -166,7 +175,7 @@ def _as_declared(number: Number, value: Any) -> Any:
     shape = number.declaration.shape
     if shape is None:
         return value[0] if len(value) == 1 else list(value)
-    return np.reshape(value, shape).tolist()
+    return np.reshape(value, shape).tolist() if value else []
 
 
 def _one_of(names: Iterable[str]) -> Any:

@@ -13,6 +13,7 @@ import tyro
 
 from agents.commands.shared import TrainingCommand, write_metrics
 from agents.evaluation import N_RANDOM_TRIALS, evaluate, random_trials
+from agents.experiment import refuse_interventions
 from agents.learners.registry import Budget, Learner, learners, register
 from agents.objective import ActivityCost, PolicyCost
 from agents.sb3.recipe import Recipe
@@ -49,7 +50,9 @@ class TrainSB3(TrainingCommand):
         learners()[self.name].check_installed()
         if self.tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise ValueError("--tensorboard needs TensorBoard: pip install tensorboard")
-        return self.experiment.make()[1]
+        params = self.experiment.make()[1]
+        refuse_interventions(params, self.name)
+        return params
 
     def complete(self, folder: Path, prepared: ReachParams) -> None:
         """Train, then evaluate, draw and write everything into the folder."""

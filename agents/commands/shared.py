@@ -261,7 +261,8 @@ def _flat(settings: Any) -> dict[str, Any]:
     for each in dataclasses.fields(settings):
         value = getattr(settings, each.name)
         if isinstance(value, Experiment):
-            flat |= {"env": value.id, "load": value.loads, **value.numbers}
+            parts = {"load": value.loads, "intervene": value.interventions}
+            flat |= {"env": value.id, **parts, **value.numbers}
         elif dataclasses.is_dataclass(value):
             flat |= _flat(value)
         elif each.name != "policy_costs":

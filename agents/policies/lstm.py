@@ -48,3 +48,10 @@ class LSTMPolicy(NetworkPolicy):
         self, carry: tuple[Float[Array, " hidden"], Float[Array, " hidden"]]
     ) -> Float[Array, " hidden"]:
         return carry[0]
+
+    def with_activity(
+        self,
+        carry: tuple[Float[Array, " hidden"], Float[Array, " hidden"]],
+        activity: Float[Array, " hidden"],
+    ) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
+        return activity, carry[1]

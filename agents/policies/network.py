@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -20,7 +20,8 @@ class NetworkPolicy(eqx.Module):
     """A policy with a hidden layer between an optional encoder and a linear readout.
 
     Subclasses define the hidden layer. A policy acts on one trial, ``vmap`` makes it many:
-    ``(obs, carry, *, key) -> (command, carry)``, beginning with ``initial_carry()``.
+    ``(obs, carry, *, key) -> (command, carry)``, beginning with ``initial_carry()``. Interventions
+    can reach into its units, as it is a ``fbx_env.UnitPolicy``.
     """
 
     encoder: eqx.AbstractVar[eqx.nn.Linear | None]
@@ -30,9 +31,20 @@ class NetworkPolicy(eqx.Module):
         self, obs: Float[Array, " observation"], carry: Any, *, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, " command"], Any]:
         """Return the command for an observation, and the next carry."""
+        carry = self.advance(obs, carry, key=key)
+        return self.command(carry), carry
+
+    def advance(
+        self, obs: Float[Array, " observation"], carry: Any, *, key: PRNGKeyArray | None = None
+    ) -> Any:
+        """Return the carry after a step with this observation."""
         inputs = obs if self.encoder is None else jnp.tanh(self.encoder(obs))
-        carry = self.update(inputs, carry)
-        return self.readout(self.activity(carry)), carry
+        return self.update(inputs, carry)
+
+    def command(self, carry: Any) -> Float[Array, " command"]:
+        """Return the command for the activity in a carry."""
+        command: Float[Array, " command"] = self.readout(self.activity(carry))
+        return command
 
     @abc.abstractmethod
     def update(self, inputs: Float[Array, " input"], carry: Any) -> Any:
@@ -46,6 +58,31 @@ class NetworkPolicy(eqx.Module):
     def activity(self, carry: Any) -> Float[Array, " hidden"]:
         """Return the activity of the hidden units."""
 
+    @abc.abstractmethod
+    def with_activity(self, carry: Any, activity: Float[Array, " hidden"]) -> Any:
+        """Return a carry in which the hidden units have this activity."""
+
+    def with_input(self, current: Float[Array, " hidden"]) -> Self:
+        """Return the network with a current added to the bias of its hidden units.
+
+        Raises:
+            ValueError: if these have no bias that is known to drive them.
+        """
+        bias: Any = getattr(_hidden_layer(self), "bias", None)
+        n_units = self.readout.in_features
+        shape = None if bias is None else bias.shape
+        if shape == (n_units,):
+            changed = bias + current
+        elif shape in ((3 * n_units,), (4 * n_units,)):
+            changed = bias.at[2 * n_units : 3 * n_units].add(current)
+        else:
+            raise ValueError(
+                f"an input into units needs a bias of shape {(n_units,)}, or one for each gate as "
+                f"equinox's cells have it; the hidden layer has {shape}"
+            )
+        network: Self = eqx.tree_at(lambda network: _hidden_layer(network).bias, self, changed)
+        return network
+
 
 class ActivityCarryPolicy(NetworkPolicy):
     """A network whose carry is the activity of its hidden units."""
@@ -55,6 +92,11 @@ class ActivityCarryPolicy(NetworkPolicy):
 
     def activity(self, carry: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
         return carry
+
+    def with_activity(
+        self, carry: Float[Array, " hidden"], activity: Float[Array, " hidden"]
+    ) -> Float[Array, " hidden"]:
+        return activity
 
 
 def make_ends(
@@ -94,3 +136,8 @@ def count_replicates(policy: Any) -> int | None:
     """
     readout = getattr(policy, "readout", None)
     return None if readout is None or readout.weight.ndim < 3 else len(readout.weight)
+
+
+def _hidden_layer(network: Any) -> Any:
+    """The module whose bias drives the hidden units; ``None`` if there is none of a known name."""
+    return getattr(network, "cell", getattr(network, "hidden", None))

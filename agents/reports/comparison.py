@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from agents.evaluation import evaluate, random_trials
-from agents.experiment import Experiment
+from agents.experiment import ROLES, Experiment
 from agents.objective import losses_by_term
 from agents.optimum import BestKnownLoss, OptimalLoss
 from agents.optimum.best_known import BEST_KNOWN
@@ -343,7 +343,8 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def _experiment(content: Mapping[str, Any]) -> Experiment:
     settings = dict(content["experiment"])
-    return Experiment(**{**settings, "loads": tuple(settings.get("loads", ()))})
+    parts = {role: tuple(settings.get(role, ())) for role in ROLES}
+    return Experiment(**{**settings, **parts})
 
 
 def _without_time(experiment: Experiment) -> dict[str, Any]:

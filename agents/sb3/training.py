@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from agents.bptt import TrainingError
 from agents.evaluation import random_trials
+from agents.experiment import refuse_interventions
 from agents.objective import ActivityCost, losses_by_term
 from agents.policies.actor import ActorPolicy
 from agents.sb3.actor import actor_policy
@@ -69,7 +70,7 @@ def train_sb3(
         The history of the training, one row an evaluation.
 
     Raises:
-        ValueError: if there is nothing to resume.
+        ValueError: if there is nothing to resume, or the params have interventions on a network.
         TrainingError: if the loss or the actions are not finite; the best policy is in the folder.
         Interrupted: if it was asked to stop by a signal; it can be resumed.
 
@@ -77,6 +78,7 @@ def train_sb3(
         >>> history = train_sb3(PPORecipe(total_steps=100_000), params, folder, seed=0)
         >>> policy, params = load_model(folder)
     """
+    refuse_interventions(params, recipe.name)
     params = params.replace(time_in_observation=True)
     report = reporter(write)
     logs = folder / "tensorboard" if tensorboard else None

@@ -96,6 +96,22 @@ class WholeDeclaration(Declaration):
         return checks.whole(name, value, at_least=int(self.at_least or 0), at_most=at_most)
 
 
+class IndicesDeclaration(Declaration):
+    """Different whole numbers, counted from 0, which are part of the structure."""
+
+    kind: ClassVar[str] = "whole numbers"
+    is_static: ClassVar[bool] = True
+
+    def check(self, name: str, value: Any) -> tuple[int, ...]:
+        """The value as a tuple; raises ``TypeError`` or ``ValueError`` that says ``name``."""
+        return checks.indices(name, value)
+
+    @property
+    def bounds(self) -> str:
+        """The allowed values in words."""
+        return "different whole numbers from 0 on"
+
+
 class FlagDeclaration(Declaration):
     """Yes or no, which is part of the structure."""
 
@@ -112,12 +128,13 @@ class FlagDeclaration(Declaration):
         return "True or False"
 
 
-def number(text: str, *, default: Any, **declaration: Any) -> Any:
+def number(text: str, *, default: Any, kw_only: bool = False, **declaration: Any) -> Any:
     """Declare a number that can be mapped over and differentiated with respect to.
 
     Args:
         text: its meaning, in a few words.
         default: its value if none is given.
+        kw_only: whether it is given by its name only.
         **declaration: other fields of ``Declaration``, as ``unit="kg", above=0``.
 
     Example:
@@ -127,12 +144,17 @@ def number(text: str, *, default: Any, **declaration: Any) -> Any:
         Traceback (most recent call last):
         ValueError: stiffness must be finite and at least 0, got -1.0
     """
-    return _declared(default, Declaration(text, **declaration))
+    return _declared(default, Declaration(text, **declaration), kw_only)
 
 
 def whole(text: str, *, default: int, at_least: int = 0, **declaration: Any) -> Any:
     """Declare a whole number that is part of the structure, such as a delay in steps."""
     return _declared(default, WholeDeclaration(text, at_least=at_least, **declaration))
+
+
+def indices(text: str, *, default: tuple[int, ...], keyword: str = "") -> Any:
+    """Declare indices that are part of the structure, such as those of units."""
+    return _declared(default, IndicesDeclaration(text, shape=(-1,), keyword=keyword))
 
 
 def flag(text: str, *, default: bool, keyword: str = "", kw_only: bool = False) -> Any:
@@ -155,7 +177,7 @@ def _is_plain_zero(value: Any) -> bool:
 
 
 @dataclass_transform(
-    frozen_default=True, field_specifiers=(number, whole, flag, static, dataclasses.field)
+    frozen_default=True, field_specifiers=(number, whole, indices, flag, static, dataclasses.field)
 )
 class Component:
     """A frozen dataclass that is a JAX pytree and checks its numbers when it is constructed.

@@ -1,0 +1,1 @@
+"""Interventions on a network: changes of its units and of its weights."""
