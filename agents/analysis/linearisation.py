@@ -25,6 +25,8 @@ from agents.optimum.losses import known_experiment
 from agents.optimum.normals import without_noise
 from fbx_env import ReachEnv, ReachParams, ReachState, Trial
 from fbx_env.measures import import_pandas
+from fbx_env.parts.draws.drawing import with_drawn
+from fbx_env.parts.interventions.intervention import act
 from fbx_env.rollout import check_policy
 
 if TYPE_CHECKING:
@@ -176,7 +178,13 @@ def _jacobians(
     env, key = ReachEnv(), known_key()
 
     def step(state: ReachState, carry: Any) -> tuple[ReachState, Any]:
-        command, carry = policy(env.observe(key, state, None, params), carry, key=key)
+        obs = env.observe(key, state, None, params)
+        if params.interventions:
+            interventions = with_drawn(params, state.drawn).interventions
+            clock = params.clock(state.time, state.trial)
+            command, carry = act(policy, interventions, obs, carry, clock, key)
+        else:
+            command, carry = policy(obs, carry, key=key)
         return env.transition(key, state, command, params)[0], carry
 
     def next_of(state: ReachState, carry: Any) -> tuple[ReachState, Any]:
