@@ -12,6 +12,8 @@ from agents.contexts import TrainingContext as TrainingContext
 from agents.contexts import TrainingTask as TrainingTask
 from agents.evaluation import evaluate as evaluate
 from agents.evaluation import evaluate_replicates as evaluate_replicates
+from agents.lesions import Lesions as Lesions
+from agents.lesions import lesion as lesion
 from agents.objective import ActivityCost as ActivityCost
 from agents.objective import PolicyCost as PolicyCost
 from agents.optimum import OptimalPolicy as OptimalPolicy

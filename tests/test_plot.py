@@ -722,5 +722,6 @@ def test_no_words_overlap_in_a_paper(columns, plant):
             plot.activity_sample_units(trajectory, 6, key=jax.random.key(0)),
             plot.principal_components(trajectory),
             plot.reach_endpoints(trajectory),
+            plot.lesion_costs(np.geomspace(1, 300, 100).reshape(50, 2), np.ones(2), sort=True),
         ):
             assert overlapping(figure) == []
