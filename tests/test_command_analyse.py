@@ -11,6 +11,7 @@ from agents.policies import MLPPolicy
 from fbx_env import make
 
 TABLES = {"tuning", "dimensionality", "subspace_angles", "fixed_points", "eigenvalues"}
+TABLES |= {"units"}
 
 
 def run(*arguments):
@@ -45,7 +46,10 @@ def test_a_run_is_analysed_into_tables_and_figures(trained_run, capsys):
     names = {path.stem for path in (folder / "analysis").glob("*.csv")}
     assert names == TABLES
     pictures = {path.stem for path in (folder / "analysis").glob("*.png")}
-    assert pictures == {"tuning", "subspaces", "fixed_points", "eigenvalues"}
+    assert pictures == {"tuning", "subspaces", "fixed_points", "eigenvalues", "lesions"}
+    units = pd.read_csv(folder / "analysis" / "units.csv")
+    assert len(units) == 50
+    assert units.loss_intact.nunique() == 1
     table = pd.read_csv(folder / "analysis" / "tuning.csv")
     assert len(table) == 2 * 50
     values = pd.read_csv(folder / "analysis" / "eigenvalues.csv")

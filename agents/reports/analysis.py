@@ -15,10 +15,12 @@ from agents.analysis import (
     FixedPoints,
     dimensionality,
     fixed_points,
+    input_gradients,
     linearise,
     subspace_angles,
     tuning,
 )
+from agents.lesions import Lesions, lesion
 from agents.reports.figures import save_figure
 from agents.reports.tables import as_markdown
 from agents.storage.files import write_whole
@@ -29,7 +31,7 @@ from fbx_env.plot.network import N_MODES
 if TYPE_CHECKING:
     import pandas
 
-STEMS = ("tuning", "dimensionality", "subspace_angles", "fixed_points", "eigenvalues")
+STEMS = ("tuning", "dimensionality", "subspace_angles", "fixed_points", "eigenvalues", "units")
 """Of the tables, which are CSV files."""
 
 
@@ -39,15 +41,17 @@ class Analysis:
 
     Attributes:
         tables: by the stem of their file; with a column ``replicate`` if there are several.
-        refused: what could not be computed by epoch, with the reason.
+        refused: what could not be computed of one of them, with the reason.
         trajectory: of the first network.
         points: its fixed points.
+        lesions: the loss without each of its units; ``None`` if they cannot be silenced.
     """
 
     tables: dict[str, pandas.DataFrame]
     refused: dict[str, str]
     trajectory: Trajectory
     points: FixedPoints
+    lesions: Lesions | None
 
 
 def analyse(
@@ -73,36 +77,60 @@ def analyse(
         ImportError: if pandas is not installed.
     """
     pd = import_pandas()
-    frames: dict[str, list[pandas.DataFrame]] = {stem: [] for stem in STEMS}
-    refused: dict[str, str] = {}
-    first: tuple[Trajectory, FixedPoints] | None = None
-    for index, policy in enumerate(policies):
-        trials = params.task.validation_trials()
-        key_rollout, key_starts = jax.random.split(key)
-        trajectory = rollout(ReachEnv(), params, policy, trials, key_rollout)
-        points = fixed_points(policy, trajectory, n_starts=n_starts, key=key_starts)
-        first = first or (trajectory, points)
-        linear = linearise(policy, params, trials, trajectory.drawn).frame()
-        by_epoch: dict[str, Callable[..., pandas.DataFrame]] = {
-            "tuning": tuning,
-            "dimensionality": dimensionality,
-            "subspace_angles": subspace_angles,
-        }
-        found = {"fixed_points": points.frame(), "eigenvalues": linear}
-        for stem, function in by_epoch.items():
-            try:
-                found[stem] = function(trajectory, params, epochs)
-            except ValueError as reason:
-                if epochs is not None:
-                    raise
-                refused[stem] = str(reason)
-        for stem, frame in found.items():
-            if len(policies) > 1:
+    each = [_analyse_one(policy, params, epochs, n_starts, key) for policy in policies]
+    tables: dict[str, pandas.DataFrame] = {}
+    for stem in STEMS:
+        frames = [(index, one.tables[stem]) for index, one in enumerate(each) if stem in one.tables]
+        if len(policies) > 1:
+            for index, frame in frames:
                 frame.insert(0, "replicate", index)
-            frames[stem].append(frame)
-    assert first is not None
-    tables = {stem: pd.concat(each, ignore_index=True) for stem, each in frames.items() if each}
-    return Analysis(tables, refused, *first)
+        if frames:
+            tables[stem] = pd.concat([frame for _, frame in frames], ignore_index=True)
+    refused = {stem: reason for one in each for stem, reason in one.refused.items()}
+    return dataclasses.replace(each[0], tables=tables, refused=refused)
+
+
+def _analyse_one(
+    policy: Any,
+    params: ReachParams,
+    epochs: Sequence[str] | None,
+    n_starts: int,
+    key: PRNGKeyArray,
+) -> Analysis:
+    env, trials = ReachEnv(), params.task.validation_trials()
+    key_rollout, key_starts = jax.random.split(key)
+    trajectory = rollout(env, params, policy, trials, key_rollout)
+    points = fixed_points(policy, trajectory, n_starts=n_starts, key=key_starts)
+    linear = linearise(policy, params, trials, trajectory.drawn)
+    tables = {"fixed_points": points.frame(), "eigenvalues": linear.frame()}
+    refused = {}
+    by_epoch: dict[str, Callable[..., pandas.DataFrame]] = {
+        "tuning": tuning,
+        "dimensionality": dimensionality,
+        "subspace_angles": subspace_angles,
+    }
+    for stem, function in by_epoch.items():
+        try:
+            tables[stem] = function(trajectory, params, epochs)
+        except ValueError as reason:
+            if epochs is not None:
+                raise
+            refused[stem] = str(reason)
+    lesions = None
+    try:
+        lesions = lesion(policy, env, params, trials, key_rollout)
+        slope = input_gradients(policy, env, params, trials, key=key_rollout)
+    except (TypeError, ValueError) as reason:
+        refused["units"] = str(reason)
+    else:
+        columns = {
+            "unit": np.arange(len(slope)),
+            "loss_intact": float(lesions.intact.mean()),
+            "loss_without": np.asarray(lesions.lesioned.mean(axis=1)),
+            "loss_by_input": slope.mean(axis=1),
+        }
+        tables["units"] = import_pandas().DataFrame(columns)
+    return Analysis(tables, refused, trajectory, points, lesions)
 
 
 def write_analysis(folder: Path, analysis: Analysis, format: str) -> list[str]:
@@ -127,6 +155,9 @@ def write_analysis(folder: Path, analysis: Analysis, format: str) -> list[str]:
         figures["subspaces"] = lambda: plot.subspaces(
             tables["dimensionality"], tables["subspace_angles"]
         )
+    lesions = analysis.lesions
+    if lesions is not None:
+        figures["lesions"] = lambda: plot.lesion_costs(lesions.lesioned, lesions.intact, sort=True)
     for stem, draw in figures.items():
         save_figure(draw()[0], folder / f"{stem}.{format}")
         names.append(f"{stem}.{format}")
@@ -159,6 +190,11 @@ def summary(analysis: Analysis) -> str:
     add("fixed points", tables["fixed_points"], "is_fixed", "sum")
     stable = tables["fixed_points"].assign(both=lambda table: table.is_fixed & table.is_stable)
     add("stable fixed points", stable, "both", "sum")
+    units = tables.get("units")
+    if units is not None:
+        times = units.assign(times=units.loss_without / units.loss_intact)
+        add("loss without the unit that is missed most, times intact", times, "times", "max")
+        add("loss without a unit, times intact (median)", times, "times", "median")
     texts = []
     for name, values in rows.items():
         row = {"figure": name.replace("_", " "), "mean": f"{values.mean():.3g}"}
