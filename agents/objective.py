@@ -6,6 +6,7 @@ import abc
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray, UInt32
@@ -77,6 +78,34 @@ class ActivityCost(PolicyCost):
 
     def cost(self, policy: Any, trajectory: Trajectory) -> Float[Array, ""]:
         return jnp.sum(jnp.square(trajectory.activity))
+
+
+class ActivityRateCost(PolicyCost):
+    """Squared rate of change of the activity of the policy's units, over units and steps.
+
+    sum over t, units of ((activity[t] - activity[t - 1]) / dt)^2
+    """
+
+    name: ClassVar[str] = "hidden_rate"
+
+    weight: Scalar = weight(1e-7)
+
+    def cost(self, policy: Any, trajectory: Trajectory) -> Float[Array, ""]:
+        dt = trajectory.time[1] - trajectory.time[0]
+        return jnp.sum(jnp.square(jnp.diff(trajectory.activity, axis=0) / dt))
+
+
+class WeightCost(PolicyCost):
+    """Squared weights of the policy, summed over all its matrices; biases cost nothing."""
+
+    name: ClassVar[str] = "weights"
+
+    weight: Scalar = weight(1e-6)
+
+    def cost(self, policy: Any, trajectory: Trajectory) -> Float[Array, ""]:
+        arrays = jax.tree.leaves(eqx.filter(policy, eqx.is_inexact_array))
+        squares = (jnp.sum(jnp.square(array)) for array in arrays if array.ndim > 1)
+        return sum(squares, start=jnp.zeros(()))
 
 
 def checked_costs(policy_costs: Any, loss: Loss | None = None) -> tuple[PolicyCost, ...]:

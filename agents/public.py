@@ -3,6 +3,7 @@
 from agents.adaptation import Adaptation as Adaptation
 from agents.adaptation import adapt as adapt
 from agents.bptt import BPTTConfig as BPTTConfig
+from agents.bptt import Freeze as Freeze
 from agents.bptt import Ramp as Ramp
 from agents.bptt import TrainingError as TrainingError
 from agents.bptt import train as train
@@ -15,7 +16,9 @@ from agents.evaluation import evaluate_replicates as evaluate_replicates
 from agents.lesions import Lesions as Lesions
 from agents.lesions import lesion as lesion
 from agents.objective import ActivityCost as ActivityCost
+from agents.objective import ActivityRateCost as ActivityRateCost
 from agents.objective import PolicyCost as PolicyCost
+from agents.objective import WeightCost as WeightCost
 from agents.optimum import OptimalPolicy as OptimalPolicy
 from agents.optimum import best_known_loss as best_known_loss
 from agents.optimum import expected_loss as expected_loss

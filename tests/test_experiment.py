@@ -77,6 +77,15 @@ def test_options_of_loads_follow_the_loads_that_are_chosen():
     assert {"curl", "channel", "velocity"} <= named_parts(Load).keys()
 
 
+def test_costs_of_the_policy_are_options():
+    words = ["--hidden-rate-weight", "1e-6", "--weights-weight", "0.5"]
+    costs = options.parse(Train, words, "train").policy_costs
+    assert {cost.name: float(cost.weight) for cost in costs} == pytest.approx(
+        {"hidden": 1e-5, "hidden_rate": 1e-6, "weights": 0.5}
+    )
+    assert [cost.name for cost in options.parse(Train, [], "train").policy_costs] == ["hidden"]
+
+
 def test_numbers_that_several_parts_have_are_told_apart_by_their_places():
     class Wind(Load):
         name = "wind"

@@ -6,7 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import ActivityCost, BPTTConfig, GRUPolicy, PolicyCost
+from agents import (
+    ActivityCost,
+    ActivityRateCost,
+    BPTTConfig,
+    GRUPolicy,
+    PolicyCost,
+    WeightCost,
+)
 from agents.objective import losses_by_term, make_objective, mean_loss
 from fbx_env import make, rollout, tree_take
 
@@ -73,6 +80,19 @@ def test_losses_are_means_over_trials_of_sums_over_steps(acting):
     np.testing.assert_allclose(
         losses["readout"], 2 * np.square(policy.readout.weight).sum(), rtol=1e-6
     )
+
+
+def test_costs_of_rate_change_and_weights(acting):
+    policy, _, params, _, trajectory = acting
+    costs = (ActivityRateCost(weight=0.5), WeightCost(weight=2.0))
+    losses = losses_by_term(policy, trajectory, costs)
+    rates = np.diff(np.asarray(trajectory.activity), axis=1) / float(params.dt)
+    np.testing.assert_allclose(
+        losses["hidden_rate"], 0.5 * np.square(rates).sum((1, 2)).mean(), rtol=1e-5
+    )
+    matrices = (policy.cell.weight_ih, policy.cell.weight_hh, policy.readout.weight)
+    expected = 2 * sum(np.square(matrix).sum() for matrix in matrices)
+    np.testing.assert_allclose(losses["weights"], expected, rtol=1e-5)
 
 
 def test_one_trial_and_several_leading_axes_will_do(acting):

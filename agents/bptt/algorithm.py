@@ -21,7 +21,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree
 from agents.bptt.devices import mean_over_trials, own_trials, with_mean_gradient
 from agents.bptt.optimizers import checked_optimizer, take_step
 from agents.bptt.schedules import Schedule, check_schedules, scheduled
-from agents.bptt.trainable import select_trainable
+from agents.bptt.trainable import Freeze, Frozen, select_trainable, unfrozen
 from agents.objective import (
     ActivityCost,
     Keys,
@@ -61,12 +61,15 @@ class BPTTConfig:
     schedules: tuple[Schedule, ...] = ()
     """Changes of the experiment during training, each ``schedule(progress, params) -> params``
     with a progress from 0 to 1; validation is of the experiment itself."""
+    freezes: tuple[Freeze, ...] = ()
+    """Parts of the policy that do not learn for some time of the training."""
     log_step: int = 200
     """Updates between two evaluations on the validation trials, each with a line of output."""
 
     def __post_init__(self) -> None:
         values: dict[str, Any] = {"policy_costs": checked_costs(self.policy_costs)}
         values["schedules"] = checks.instance("schedules", self.schedules, tuple)
+        values["freezes"] = checks.items("freezes", self.freezes, Freeze)
         for each in values["schedules"]:
             if not callable(each):
                 raise TypeError(f"schedules must be functions of progress and params, got {each!r}")
@@ -138,8 +141,9 @@ class Setup(NamedTuple):
         optimizer: of optax, or the ``Rates`` of the default one.
         batch_size: trials in each update.
         schedules: what changes in the experiment from update to update.
-        n_updates: of the whole training, by which schedules know its progress; ``None`` without
-            schedules.
+        n_updates: of the whole training, by which schedules and freezes know its progress; ``None``
+            without them.
+        freezes: what does not learn for some time.
     """
 
     objective: Objective
@@ -148,6 +152,7 @@ class Setup(NamedTuple):
     batch_size: int
     schedules: tuple[Schedule, ...] = ()
     n_updates: Int[Array, ""] | None = None
+    freezes: tuple[Frozen, ...] = ()
 
     def at(self, iteration: Int[Array, ""]) -> Objective:
         """Return what is minimised in an update."""
@@ -156,6 +161,12 @@ class Setup(NamedTuple):
         progress = iteration / jnp.maximum(self.n_updates - 1, 1)
         params = scheduled(self.schedules, progress, self.objective.params)
         return self.objective._replace(params=params)
+
+    def unfrozen(self, tree: PyTree, iteration: Int[Array, ""]) -> PyTree:
+        """Return gradients or steps of an update, with zeros for what is frozen in it."""
+        if self.n_updates is None:
+            return tree
+        return unfrozen(tree, self.freezes, iteration / self.n_updates)
 
 
 class TrainState(NamedTuple):
@@ -202,8 +213,11 @@ def make_setup(
     trainable = select_trainable(policy, where_train)
     used = Rates.of(config) if optimizer is None else checked_optimizer(optimizer)
     check_schedules(config.schedules, params)
-    n_updates = jnp.asarray(config.n_batches) if config.schedules else None
-    return Setup(objective, trainable, used, config.batch_size, config.schedules, n_updates)
+    freezes = tuple(Frozen.of(policy, each) for each in config.freezes)
+    n_updates = jnp.asarray(config.n_batches) if config.schedules or freezes else None
+    return Setup(
+        objective, trainable, used, config.batch_size, config.schedules, n_updates, freezes
+    )
 
 
 def init_state(policy: Any, setup: Setup, key: PRNGKeyArray) -> TrainState:
@@ -238,6 +252,7 @@ def update(state: TrainState, setup: Setup, mesh: Mesh | None = None) -> tuple[T
         return means
 
     (total, terms), gradient = jax.value_and_grad(loss, has_aux=True)(learning)
+    gradient = setup.unfrozen(gradient, state.iteration)
     gradient_norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(total) & jnp.isfinite(gradient_norm)
     steps, opt_state = take_step(
@@ -248,6 +263,7 @@ def update(state: TrainState, setup: Setup, mesh: Mesh | None = None) -> tuple[T
         value=total,
         gradient=gradient,
     )
+    steps = setup.unfrozen(steps, state.iteration)
     updated = TrainState(
         policy=eqx.combine(optax.apply_updates(learning, steps), fixed),
         last_good=state.policy,

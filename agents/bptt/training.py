@@ -197,6 +197,7 @@ def _identity(state: TrainState, setup: Setup, config: BPTTConfig, trials: Trial
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     settings["policy_costs"] = [cost.name for cost in config.policy_costs]
     settings["schedules"] = [str(each) for each in config.schedules if isinstance(each, Ramp)]
+    settings["freezes"] = [[each.start, each.end] for each in config.freezes]
     functions = {}
     if not isinstance(setup.optimizer, Rates):
         functions["optimizer"] = fingerprint(
@@ -211,6 +212,8 @@ def _identity(state: TrainState, setup: Setup, config: BPTTConfig, trials: Trial
 
         functions["schedules"] = fingerprint(changed, jnp.zeros(()), arrays)
     exact = {**setup.objective._asdict(), "trainable": setup.trainable, "key": state.key}
+    if setup.freezes:
+        exact["freezes"] = setup.freezes
     rounded = {"state": state, "validation_trials": trials}
     return {"config": settings, **describe(exact, rounded, **functions)}
 

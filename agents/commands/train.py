@@ -18,7 +18,7 @@ from jaxtyping import PRNGKeyArray
 from agents.bptt import BPTTConfig, Computers, Ramp, TrainingError, train, train_replicates
 from agents.commands.options import Start
 from agents.commands.shared import TrainingCommand, write_metrics
-from agents.objective import ActivityCost, PolicyCost
+from agents.objective import ActivityCost, ActivityRateCost, PolicyCost, WeightCost
 from agents.policies import count_replicates, make_policy
 from agents.storage.checkpoints import Checkpoints
 from agents.storage.history import History
@@ -36,6 +36,7 @@ class Settings(BPTTConfig):
 
     policy_costs: tyro.conf.Suppress[tuple[PolicyCost, ...]] = BPTTConfig.policy_costs
     schedules: tyro.conf.Suppress[tuple[Any, ...]] = ()
+    freezes: tyro.conf.Suppress[tuple[Any, ...]] = ()
 
 
 class Problem(NamedTuple):
@@ -70,6 +71,10 @@ class Train(TrainingCommand):
     """Units in a layer before the hidden one; if not given there is none."""
     hidden_weight: float = 1e-5
     """Weight of the squared activity of the hidden units, at least 0."""
+    hidden_rate_weight: float = 0.0
+    """Weight of the squared rate of change of their activity, at least 0."""
+    weights_weight: float = 0.0
+    """Weight of the squared weights of the policy, at least 0."""
     n_replicates: int = 1
     """Models to train side by side, each with initial weights, trials and noise of its own."""
     linear_ramp: tuple[tuple[str, float, float], ...] = ()
@@ -92,8 +97,14 @@ class Train(TrainingCommand):
     @property
     def policy_costs(self) -> tuple[PolicyCost, ...]:
         """The costs of the policy itself."""
-        checks.number("hidden_weight", self.hidden_weight, at_least=0)
-        return (ActivityCost(weight=self.hidden_weight),)
+        for name in ("hidden_weight", "hidden_rate_weight", "weights_weight"):
+            checks.number(name, getattr(self, name), at_least=0)
+        further = (
+            ActivityRateCost(weight=self.hidden_rate_weight),
+            WeightCost(weight=self.weights_weight),
+        )
+        used = (cost for cost in further if cost.weight > 0)
+        return (ActivityCost(weight=self.hidden_weight), *used)
 
     @property
     def schedules(self) -> tuple[Ramp, ...]:
