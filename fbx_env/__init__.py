@@ -3,6 +3,8 @@
 from fbx_env.check_part import check_part as check_part
 from fbx_env.env import ReachEnv as ReachEnv
 from fbx_env.env import ReachState as ReachState
+from fbx_env.export import save_matlab as save_matlab
+from fbx_env.export import trajectory_frame as trajectory_frame
 from fbx_env.gym.single import ReachGymEnv as ReachGymEnv
 from fbx_env.gym.vector import ReachVectorEnv as ReachVectorEnv
 from fbx_env.legacy import LegacyReachEnv as LegacyReachEnv

@@ -115,7 +115,7 @@ def measure(
         "perpendicular_error": np.asarray(jax.vmap(perpendicular_error)(flat.pos, flat.trial)),
         "success": np.asarray(success),
     }
-    return pd.DataFrame({**_conditions(flat), **_columns(rows), **of_arrays})
+    return pd.DataFrame({**conditions(flat), **_columns(rows), **of_arrays})
 
 
 def import_pandas() -> Any:
@@ -131,7 +131,7 @@ def _columns(rows: list[dict[str, float]]) -> dict[str, Float[np.ndarray, " tria
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _conditions(trajectory: Trajectory) -> dict[str, np.ndarray]:
+def conditions(trajectory: Trajectory) -> dict[str, np.ndarray]:
     """The conditions of trials: the way to go, and the single numbers there are."""
     trial = trajectory.trial
     start, goal = np.asarray(trial.start, float), np.asarray(trial.goal, float)
