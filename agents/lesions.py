@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,8 +18,7 @@ NAME = "lesion"
 """Of the intervention, beside those that the experiment has."""
 
 
-@dataclass(frozen=True)
-class Lesions:
+class Lesions(NamedTuple):
     """The environment's loss of each trial, with all units and without each of them.
 
     Attributes:
@@ -27,13 +26,13 @@ class Lesions:
         lesioned: without each unit, ``(units, trials)``.
     """
 
-    intact: Float[Array, " trials"]
-    lesioned: Float[Array, "units trials"]
+    intact: Float[Array, "*replicates trials"]
+    lesioned: Float[Array, "*replicates units trials"]
 
     @property
-    def ratio(self) -> Float[Array, " units"]:
+    def ratio(self) -> Float[Array, "*replicates units"]:
         """The mean loss without each unit, relative to that with all units."""
-        return self.lesioned.mean(axis=-1) / self.intact.mean()
+        return self.lesioned.mean(axis=-1) / self.intact.mean(axis=-1, keepdims=True)
 
 
 def lesion(
@@ -42,7 +41,7 @@ def lesion(
     """Silence each unit of a policy in turn, all of each trial, in one compiled call.
 
     Trials, noise and what is drawn are the same with every lesion, and the interventions of the
-    params stay.
+    params stay. Map over replicates with ``eqx.filter_vmap``.
 
     Args:
         policy: a network whose units can be silenced.

@@ -1,4 +1,23 @@
-"""fbx_env: reaching with a body on the plane, as a differentiable environment."""
+"""fbx_env: reaching with a body on the plane, as a differentiable environment.
+
+``make(id, ...)`` makes the environment and its params, which are a pytree of parts:
+
+- plant: ``PointMass``, ``TwoLinkArm``, ``MuscleArm``, ``TodorovLiArm``, ``MusclePointMass``; muscles
+  ``ReluMuscle``, ``ThelenMuscle``, ``KistemakerMuscle``, ``MujocoMuscle``, ``VirtualMuscle``
+- task: ``SimpleReaches``, ``GivenReaches``, ``DelayedReaches``, ``Hold``, ``Track``
+- load: ``CurlField``, ``VelocityField``, ``ElasticField``, ``ConstantForce``, ``ForcePulse``,
+  ``ForceChannel``
+- channel: ``SensoryChannel``, ``MotorChannel``, ``VisuomotorRotation``, ``CursorJump``, ``Gain``,
+  ``LowPassFilter``, and ``Series`` of channels
+- loss term: ``PositionCost``, ``FinalVelocityCost``, ``CommandCost``, ``FixationCost``,
+  ``VelocityCost``, ``StraightnessCost``, ``ControlRateCost``, ``TargetWindowCost``, ``EffortCost``
+- draw: ``UniformDraw``, ``NormalDraw``, ``ChoiceDraw``, and ``ActiveDraw`` for catch trials
+- intervention on the network: ``ClampUnits``, ``SilenceUnits``, ``UnitGain``, ``UnitInput``,
+  ``UnitNoise``, ``ScaleWeights``
+
+A part of your own is a subclass of ``Plant``, ``Task``, ``Load``, ``Channel``, ``LossTerm``, ``Draw``,
+``ActivityIntervention`` or ``NetworkIntervention``; ``check_part`` says what is wrong with it.
+"""
 
 from fbx_env.check_part import check_part as check_part
 from fbx_env.env import ReachEnv as ReachEnv

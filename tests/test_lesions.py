@@ -54,6 +54,16 @@ def test_a_unit_to_which_nothing_listens_costs_nothing(problem, key):
     assert np.all(np.abs(ratio[np.array([0, 1, 3, 4])] - 1) > 1e-6)
 
 
+def test_replicates_are_mapped_over(problem, key):
+    policy, env, params, trials = problem
+    other = GRUPolicy(8, 2, 5, key=jax.random.key(5))
+    both = jax.tree.map(lambda a, b: np.stack([a, b]), policy, other)
+    lesions = eqx.filter_vmap(lambda one: lesion(one, env, params, trials, key))(both)
+    assert lesions.lesioned.shape == (2, 5, 7)
+    alone = lesion(other, env, params, trials, key)
+    np.testing.assert_allclose(lesions.ratio[1], alone.ratio, rtol=1e-4)
+
+
 def test_what_cannot_be_lesioned_is_named(problem, key):
     policy, env, params, trials = problem
     with pytest.raises(ValueError, match=r"trials must have one leading axis, got .* \(2,\)"):
