@@ -2,8 +2,9 @@
 
 ``make(id, ...)`` makes the environment and its params, which are a pytree of parts:
 
-- plant: ``PointMass``, ``TwoLinkArm``, ``MuscleArm``, ``TodorovLiArm``, ``MusclePointMass``; muscles
-  ``ReluMuscle``, ``ThelenMuscle``, ``KistemakerMuscle``, ``MujocoMuscle``, ``VirtualMuscle``
+- plant: ``PointMass``, ``TwoLinkArm``, ``MuscleArm``, ``TodorovLiArm``, ``MusclePointMass``, with
+  muscles ``ReluMuscle``, ``ThelenMuscle``, ``KistemakerMuscle``, ``MujocoMuscle`` or
+  ``VirtualMuscle``
 - task: ``SimpleReaches``, ``GivenReaches``, ``DelayedReaches``, ``Hold``, ``Track``
 - load: ``CurlField``, ``VelocityField``, ``ElasticField``, ``ConstantForce``, ``ForcePulse``,
   ``ForceChannel``
@@ -15,8 +16,8 @@
 - intervention on the network: ``ClampUnits``, ``SilenceUnits``, ``UnitGain``, ``UnitInput``,
   ``UnitNoise``, ``ScaleWeights``
 
-A part of your own is a subclass of ``Plant``, ``Task``, ``Load``, ``Channel``, ``LossTerm``, ``Draw``,
-``ActivityIntervention`` or ``NetworkIntervention``; ``check_part`` says what is wrong with it.
+A part of your own is a subclass of ``Plant``, ``Task``, ``Load``, ``Channel``, ``LossTerm``,
+``Draw``, ``ActivityIntervention`` or ``NetworkIntervention``; ``check_part`` says what is wrong.
 """
 
 from fbx_env.check_part import check_part as check_part
