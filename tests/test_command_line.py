@@ -50,7 +50,8 @@ def test_a_run_is_one_folder(trained):
     config = json.loads((trained / "config.json").read_text())
     assert config["learner"] == "bptt"
     numbers = {"max_steps_in_episode": 8, "dt": 0.2, "motor_delay": 1}
-    assert config["experiment"] == {"id": "PointMassReach-v0", "loads": [], "numbers": numbers}
+    parts = {"loads": [], "interventions": []}
+    assert config["experiment"] == {"id": "PointMassReach-v0", **parts, "numbers": numbers}
     assert config["bptt"]["n_batches"] == 3
     assert not {"out", "overwrite", "resume"} & set(config)
     history = pd.read_csv(trained / "history.csv")
@@ -78,7 +79,7 @@ def test_evaluate_finds_the_metrics_of_training_again(trained, capsys):
     assert "times the optimum" in printed
     before = json.loads((trained / "metrics.json").read_text())
     again = json.loads((trained / "evaluation.json").read_text())
-    assert again["changes"] == {"loads": [], "numbers": {}}
+    assert again["changes"] == {"loads": [], "interventions": [], "numbers": {}}
     for one, other in zip(before["replicates"], again["replicates"], strict=True):
         assert one["losses"] == pytest.approx(other["losses"], rel=1e-6)
     assert (trained / "evaluation.png").exists()
@@ -143,7 +144,7 @@ def test_several_runs_are_evaluated_in_another_experiment_and_tabled(trained, tm
         for folder in (trained, tmp_path / "one")
     ]
     numbers = {"mass": 3.0, "strength": 2.0, "eval_n_directions": 4}
-    assert metrics[0]["changes"] == {"loads": ["curl"], "numbers": numbers}
+    assert metrics[0]["changes"] == {"loads": ["curl"], "interventions": [], "numbers": numbers}
     totals = [each["losses"]["total"] for one in metrics for each in one["replicates"]]
     rows = {
         cells[1]: cells[2:6]

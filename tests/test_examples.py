@@ -44,7 +44,7 @@ def test_readme_code_runs_from_top_to_bottom(tmp_path, monkeypatch):
     """As it is written, but for the number and size of batches and phases."""
     text = (ROOT / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) >= 9
+    assert len(blocks) == 8
     monkeypatch.chdir(tmp_path)
     namespace: dict = {}
     for block in blocks:
