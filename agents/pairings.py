@@ -17,6 +17,7 @@ from agents.policies import make_policy
 from agents.recipes import recipe
 from fbx_env import checks, make
 from fbx_env.reach import check_task
+from fbx_env.registration import known_id
 
 POINT_MASS_REACH = "PointMassReach-v0"
 
@@ -34,8 +35,9 @@ def pairing(
 ) -> TrainingContext:
     """Pair a neural network with an environment.
 
-    The weight of the network's activity, and the settings of training that are not given to
-    ``train``, are those of the id's recipe; see ``agents.recipes``.
+    The weight of the network's activity, the size of its first commands, and the settings of
+    training that are not given to ``train``, are those of the id's recipe; see ``agents.recipes``.
+    A muscle arm that reaches sees and feels with delays, if no others are given.
 
     Args:
         id: of the environment; see ``fbx_env.describe``.
@@ -63,8 +65,9 @@ def pairing(
     """
     n_replicates = checks.whole("n_replicates", n_replicates, at_least=1)
     checks.key("key", key)
+    known = recipe(known_id(id))
     try:
-        env, params = make(id, **settings)
+        env, params = make(id, **{**known.experiment, **settings})
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise
@@ -73,13 +76,14 @@ def pairing(
     sizes = (env.observation_space(params).shape[0], env.action_space(params).shape[0])
 
     def make_model(key: PRNGKeyArray) -> Any:
-        return make_policy(hidden_type, *sizes, hidden_size, encoding_size, key=key)
+        policy = make_policy(hidden_type, *sizes, hidden_size, encoding_size, key=key)
+        weight = known.readout_scale * policy.readout.weight
+        return eqx.tree_at(lambda policy: policy.readout.weight, policy, weight)
 
     keys = jax.random.split(key, n_replicates)
     model = make_model(keys[0]) if n_replicates == 1 else eqx.filter_vmap(make_model)(keys)
     select_trainable(model, where_train)
     check_task(params)
-    known = recipe(id)
     costs = (ActivityCost(known.hidden_weight),)
     task = TrainingTask(env, params, params.task.validation_trials(), costs)
     return TrainingContext(model, task, where_train, n_replicates, known.settings)

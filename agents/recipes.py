@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fbx_env import SensoryChannel
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -14,10 +16,14 @@ class Recipe:
     Attributes:
         hidden_weight: of the squared activity of its units.
         settings: fields of ``BPTTConfig``.
+        experiment: keywords of ``fbx_env.make``.
+        readout_scale: by which the first weights of its readout are multiplied.
     """
 
     hidden_weight: float = 1e-5
     settings: Mapping[str, Any] = field(default_factory=dict)
+    experiment: Mapping[str, Any] = field(default_factory=dict)
+    readout_scale: float = 1.0
 
 
 def recipe(id: str) -> Recipe:
@@ -32,4 +38,13 @@ _RECIPES = {
     ),
     "PointMassHold-v0": Recipe(1e-6, {"learning_rate": 0.03}),
     "PointMassTrack-v0": Recipe(1e-6, {"learning_rate": 0.03}),
+    "TwoLinkArmReach-v0": Recipe(settings={"n_batches": 5000, "batch_size": 64}),
+    # Excitations are small: so are the first commands, and activity must not cost more than they
+    # do. The hand is seen after 70 ms, and the muscles are felt after 30 ms.
+    "MuscleArmReach-v0": Recipe(
+        0.0,
+        {"n_batches": 7000, "batch_size": 32, "learning_rate": 0.008},
+        {"sensory": SensoryChannel(delay=7), "proprioception": SensoryChannel(delay=3)},
+        readout_scale=0.1,
+    ),
 }

@@ -7,7 +7,6 @@ python examples/arm_reaches.py --quick    # a few updates, to see that it runs
 
 import argparse
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -16,9 +15,6 @@ from fbx_env import CurlField, Trajectory, plot, tree_take
 
 CURL = 10.0
 """Strength of the field [N s/m]: it pushes to the left of the movement."""
-
-DELAYS = {"sensory_delay": 7, "proprioception_delay": 3}
-"""Steps of 10 ms until the network sees the hand, and until it feels its muscles."""
 
 
 def sideways(reaches: Trajectory) -> float:
@@ -30,11 +26,6 @@ def sideways(reaches: Trajectory) -> float:
     return float(off.max(axis=1).mean())
 
 
-def shrunk(weight: jax.Array) -> jax.Array:
-    """A tenth of the weights."""
-    return 0.1 * weight
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a network to reach with an arm.")
     parser.add_argument("--muscles", action="store_true", help="six muscles instead of torques")
@@ -42,18 +33,8 @@ def main() -> None:
     options = parser.parse_args()
 
     keys = jax.random.split(jax.random.key(0), 4)
-    if options.muscles:
-        # Excitations are small: so are the first commands, and activity must not cost more.
-        context = pairing("MuscleArmReach-v0", key=keys[0], **DELAYS)
-        quiet = eqx.tree_at(lambda model: model.readout.weight, context.model, replace_fn=shrunk)
-        task = context.task.with_weights(hidden=0.0)
-        context = context.replace(model=quiet, task=task)
-        settings = {"n_batches": 7000, "batch_size": 32, "learning_rate": 0.008}
-    else:
-        context = pairing("TwoLinkArmReach-v0", key=keys[0])
-        settings = {"n_batches": 5000, "batch_size": 64}
-    if options.quick:
-        settings |= {"n_batches": 3, "batch_size": 4}
+    context = pairing(f"{'MuscleArm' if options.muscles else 'TwoLinkArm'}Reach-v0", key=keys[0])
+    settings = {"n_batches": 3, "batch_size": 4} if options.quick else {}
 
     model, _ = context.train(key=keys[1], **settings)
     task = context.task

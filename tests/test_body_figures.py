@@ -14,6 +14,7 @@ from fbx_env import (
     MuscleArm,
     MusclePointMass,
     PointMass,
+    ThelenMuscle,
     TwoLinkArm,
     make,
     plot,
@@ -146,3 +147,32 @@ def test_postures_and_animation_end_where_the_hand_does(reaches):
     np.testing.assert_allclose(hands, trajectory.pos[:, 4], atol=1e-6)
     animation._draw_was_started = True
     plt.close(figure)
+
+
+def test_the_curves_of_a_muscle():
+    """Points of them that the equations of Thelen's muscle give by hand."""
+    figure, axes = plot.muscle_curves(ThelenMuscle())
+    curves = [{line.get_label(): line.get_xydata().T for line in ax.lines} for ax in axes]
+    (length, force), (_, relaxed) = curves[0]["difference"], curves[0]["relaxed"]
+    np.testing.assert_allclose(force, 0.999 * np.exp(-((length - 1) ** 2) / 0.45), atol=1e-5)
+    assert relaxed[0] == pytest.approx(0.001 * np.exp(-(0.5**2) / 0.45))
+    velocity, force = curves[1]["activation 1"]
+    np.testing.assert_allclose(force[velocity <= -10], 0.0, atol=1e-6)
+    at = np.interp([-5.0, 0.0], velocity, force)
+    np.testing.assert_allclose(at, [0.25 * 20 / (0.25 * 40 + 20), 1.0], rtol=1e-5)
+    assert 1.35 < force[-1] < 1.4
+    time, activation = curves[2]["activation"]
+    # At full activation all of it is slower: 2 tau_a up, and half of tau_d down.
+    slope = np.diff(activation) / np.diff(time)
+    assert slope[0] == pytest.approx((1 - 0.001) / (0.015 * 0.5015), rel=0.2)
+    assert slope[150] == pytest.approx(-activation[150] / (0.05 / 2), rel=0.05)
+    assert [ax.get_xlabel() for ax in axes] == [
+        "Fibre length [l_opt]",
+        "Velocity of lengthening [l_opt/s]",
+        "Time [s]",
+    ]
+    plt.close(figure)
+    with pytest.raises(TypeError, match="muscle must be.*Muscle"):
+        plot.muscle_curves(ARM)
+    with pytest.raises(ValueError, match="optimal_length must be finite and greater than 0"):
+        plot.muscle_curves(ThelenMuscle(), optimal_length=0.0)

@@ -20,7 +20,7 @@ from agents import (
     point_mass_nn_simple_reaches,
     train,
 )
-from fbx_env import GivenPath, LossTerm, PointMass, Track, tree_take
+from fbx_env import GivenPath, LossTerm, PointMass, SensoryChannel, Track, tree_take
 from fbx_env.registration import IDS
 
 SHORT = {"n_batches": 8, "batch_size": 4, "log_step": 4, "write": None}
@@ -129,6 +129,25 @@ def test_a_recipe_counts_where_nothing_else_is_said(key):
     assert len(history) == 2
     _, history = context.train(optimizer=optax.sgd(1e-3), key=key, write=None)
     assert np.isnan(history["learning_rate"]).all()
+
+
+def test_a_muscle_arm_sees_and_feels_late_and_begins_with_small_commands(key):
+    context = pairing("MuscleArmReach-v0", hidden_size=4, key=key)
+    params = context.task.params
+    assert (params.sensory.delay, params.proprioception.delay) == (7, 3)
+    assert context.task.weights["hidden"] == 0.0
+    # What is given instead counts, as a number or as a part.
+    other = pairing("MuscleArmReach-v0", hidden_size=4, sensory_delay=0, key=key).task.params
+    assert (other.sensory.delay, other.proprioception.delay) == (0, 3)
+    swift = pairing("MuscleArmReach-v0", proprioception=SensoryChannel(), key=key).task.params
+    assert (swift.sensory.delay, swift.proprioception.delay) == (7, 0)
+    torques = pairing("TwoLinkArmReach-v0", hidden_size=4, key=key)
+    assert torques.task.params.sensory.delay == 0
+    # Both are drawn from as wide a range.
+    largest, smallest = (
+        float(jnp.abs(each.model.readout.weight).max()) for each in (torques, context)
+    )
+    assert smallest < 0.1 / 4**0.5 < largest
 
 
 def test_unknown_keywords_are_named(key):

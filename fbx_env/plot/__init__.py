@@ -17,6 +17,7 @@ from fbx_env.plot.animation import animate_reaches as animate_reaches
 from fbx_env.plot.body import body_signals as body_signals
 from fbx_env.plot.body import postures as postures
 from fbx_env.plot.lesions import lesion_costs as lesion_costs
+from fbx_env.plot.muscles import muscle_curves as muscle_curves
 from fbx_env.plot.network import eigenvalues as eigenvalues
 from fbx_env.plot.network import fixed_points as fixed_points
 from fbx_env.plot.network import subspaces as subspaces
