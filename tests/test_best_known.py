@@ -132,3 +132,9 @@ def test_noise_is_refused(overrides):
     _, params = make(**overrides)
     with pytest.raises(ValueError, match="params must have no noise"):
         best_known_loss(params, params.task.validation_trials())
+
+
+def test_a_goal_out_of_reach_is_refused():
+    _, params = make("TwoLinkArmReach-v0")
+    with pytest.raises(ValueError, match="goal must be within the reach of TwoLinkArm, got .2.0"):
+        best_known_loss(params, Trial((0.0, 0.4), (2.0, 0.0)))

@@ -20,6 +20,7 @@ from agents.optimum.experiment import (
 from agents.optimum.losses import known_experiment
 from agents.optimum.refusals import check_finite
 from fbx_env import ReachParams, ReachState, Trial, checks
+from fbx_env.reach import check_trials
 
 BEST_KNOWN = "best known"
 
@@ -102,7 +103,7 @@ def best_known_loss(
         drawn: the numbers drawn for these trials, as in a ``Trajectory``.
 
     Raises:
-        ValueError: if there is noise, or the loss is not finite.
+        ValueError: if there is noise, a trial is out of reach, or the loss is not finite.
         TypeError: inside ``jax.jit``, ``jax.vmap`` and ``jax.grad``.
 
     Example:
@@ -115,6 +116,7 @@ def best_known_loss(
     experiment = known_experiment(params, trials, drawn)
     if experiment.n_normals or experiment.n_start_normals:
         raise ValueError("params must have no noise: it tells no commands in advance")
+    check_trials(params, trials)
     shape = (experiment.n_trials, experiment.n_steps, experiment.n_controls)
     inside = INSIDE * (experiment.high - experiment.low)
     rest = np.clip(0.0, experiment.low + inside, experiment.high - inside)
