@@ -31,7 +31,7 @@ class DivergentField(Load):
 
     name: ClassVar[str] = "divergent"
 
-    strength: float = number("force by distance", default=200.0, unit="N/m", at_least=0)
+    strength: float = number("force by distance", default=50.0, unit="N/m", at_least=0)
 
     def force_on(self, effector: Effector, trial: Trial, clock: Clock) -> jax.Array:
         way = trial.goal - trial.start

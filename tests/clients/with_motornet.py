@@ -19,6 +19,7 @@ from agents import pairing
 from fbx_env import Integration, MuscleArm
 
 BATCH, N_STEPS, UNITS, N_UPDATES, N_WARM, ROUNDS = 32, 60, 50, 20, 2, 2
+torch.set_num_threads(1)  # Arrays are so small that more threads only wait for each other.
 
 
 def update_of_motornet():
