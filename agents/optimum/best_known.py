@@ -116,7 +116,8 @@ def best_known_loss(
     experiment = known_experiment(params, trials, drawn)
     if experiment.n_normals or experiment.n_start_normals:
         raise ValueError("params must have no noise: it tells no commands in advance")
-    check_trials(params, trials)
+    with enable_x64(True):
+        check_trials(experiment.params, trials)
     shape = (experiment.n_trials, experiment.n_steps, experiment.n_controls)
     inside = INSIDE * (experiment.high - experiment.low)
     rest = np.clip(0.0, experiment.low + inside, experiment.high - inside)
