@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -63,6 +63,17 @@ def lesion(
         (50, 7)
         >>> figure, ax = plot.lesion_costs(lesions.lesioned, lesions.intact)
     """
+    check_units(policy, env, params, trials, key)
+    losses = _losses(policy, env, params, trials, jax.random.split(key, len(trials.start)))
+    return Lesions(losses[0], losses[1:])
+
+
+def check_units(policy: Any, env: Any, params: Any, trials: Any, key: Any) -> int:
+    """Check the arguments of ``lesion`` and of its like, and count the units.
+
+    Raises:
+        TypeError, ValueError: as ``lesion`` does.
+    """
     checks.instance("env", env, ReachEnv)
     checks.instance("params", params, ReachParams).checked()
     checks.instance("trials", trials, Trial)
@@ -73,11 +84,10 @@ def lesion(
             f"trials must have one leading axis, got start of shape {trials.start.shape}"
         )
     check_trials(params, trials)
-    n_units = policy.activity(policy.initial_carry()).size
+    n_units = int(policy.activity(policy.initial_carry()).size)
     if n_units == 0:
         raise ValueError(f"policy must have units, {type(policy).__name__} has none")
-    losses = _losses(policy, env, params, trials, jax.random.split(key, len(trials.start)))
-    return Lesions(losses[0], losses[1:])
+    return n_units
 
 
 @eqx.filter_jit

@@ -22,10 +22,10 @@ BODIES = {
 }
 PUSH = ForcePulse((3.0, 0.0), onset=1.0, duration=0.2)
 TASKS: dict[str, tuple[str, dict]] = {
-    "Reach": ("Reach", {}),
-    "DelayedReach": ("DelayedReach: go after a wait", {}),
-    "Hold": ("Hold, pushed at 1 s", {"loads": (PUSH,)}),
-    "Track": ("Track (dotted: the target)", {}),
+    "Reach": ("Reach (dotted: the target)", {}),
+    "DelayedReach": ("DelayedReach: a go after a wait", {}),
+    "Hold": ("Hold: a known push at 1 s", {"loads": (PUSH,)}),
+    "Track": ("Track: a moving target", {}),
 }
 
 

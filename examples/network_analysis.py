@@ -11,6 +11,7 @@ libraries for that: here scikit-learn decodes the goal, and compares the two net
 import argparse
 
 import jax
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.cross_decomposition import CCA
@@ -60,18 +61,18 @@ def main() -> None:
     print(dimensions.groupby("epoch", sort=False).participation_ratio.first().to_string())
     plot.subspaces(dimensions, angles)[0].savefig("subspaces.png")
 
-    points = fixed_points(model, reaches, n_starts=10, key=keys[3])
+    points = fixed_points(model, params, reaches, n_starts=10, key=keys[3])
     print(f"{points.is_fixed.sum()} fixed points, of which {points.is_stable.sum()} are stable")
     plot.fixed_points(points, reaches)[0].savefig("fixed_points.png")
 
     linear = linearise(model, params, reaches.trial)
     for name, spectrum in (("network", linear.network), ("closed loop", linear.closed_loop)):
-        slowest = np.median(spectrum.time_constants[:, -1, 0])
-        print(f"slowest time constant at the end, {name}: {slowest:.2f} s")
+        rate = spectrum.decay_rates[:, -1, 0].mean()
+        print(f"slowest decay at the end, {name}: {rate:.2f} /s")
     plot.eigenvalues(linear.frame())[0].savefig("eigenvalues.png")
 
     trials = jax.vmap(params.task.sample)(jax.random.split(keys[4], N_TRIALS))
-    trials = trials.replace(is_catch=trials.is_catch & False)
+    trials = trials.replace(is_catch=jnp.zeros_like(trials.is_catch))
     both = [task.eval(tree_take(models, index), key=keys[2], trials=trials) for index in range(2)]
     activity = [np.asarray(each.activity, float) for each in both]
 
@@ -86,8 +87,11 @@ def main() -> None:
     ax.set_ylim(-0.5, 1.05)
     figure.savefig("decoding.png")
 
-    samples = [each.reshape(-1, each.shape[-1])[::10] for each in activity]
-    shared = CCA(3, max_iter=5000).fit_transform(*(PCA(8).fit_transform(one) for one in samples))
+    # The networks' activity in half of the trials says how to compare them in the other half.
+    parts = [PCA(8).fit_transform(each.reshape(-1, each.shape[-1])[::10]) for each in activity]
+    half = len(parts[0]) // 2
+    common = CCA(3, max_iter=5000).fit(*(part[:half] for part in parts))
+    shared = common.transform(*(part[half:] for part in parts))
     pairs = zip(*(each.T for each in shared), strict=True)
     correlations = [np.corrcoef(one, other)[0, 1] for one, other in pairs]
     print(f"canonical correlations of the two networks: {np.round(correlations, 3)}")

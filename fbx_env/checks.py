@@ -201,7 +201,8 @@ def flag(name: str, value: Any) -> bool:
 def instance(name: str, value: Any, kind: type) -> Any:
     """Return ``value`` if it is a ``kind``, or raise ``TypeError``."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} must be a {kind.__name__}, got {_show(value)}")
+        article = "an" if kind.__name__[0].lower() in "aeiou" else "a"
+        raise TypeError(f"{name} must be {article} {kind.__name__}, got {_show(value)}")
     return value
 
 

@@ -17,7 +17,7 @@ from fbx_env.figures import records
 from fbx_env.measures import conditions, import_pandas
 from fbx_env.params import ReachParams
 from fbx_env.parts.plants.visible_plant import VisiblePlant
-from fbx_env.rollout import Trajectory
+from fbx_env.rollout import Trajectory, check_trajectory
 
 if TYPE_CHECKING:
     import pandas
@@ -139,13 +139,8 @@ def save_matlab(path: str | Path, trajectory: Trajectory, params: ReachParams) -
 
 def _flattened(trajectory: Trajectory, params: ReachParams) -> tuple[tuple[int, ...], Trajectory]:
     """The lengths of the leading axes, and the trajectory with one leading axis."""
-    checks.instance("params", params, ReachParams)
     shape = records.reaches(trajectory).shape
-    if trajectory.pos.shape[-2] != params.max_steps_in_episode + 1:
-        raise ValueError(
-            f"trajectory must be of the experiment, of {params.max_steps_in_episode} steps, got "
-            f"{trajectory.pos.shape[-2] - 1}"
-        )
+    check_trajectory(trajectory, params)
     n_axes = len(shape)
     flat = jax.tree.map(
         lambda leaf: np.asarray(leaf).reshape(-1, *np.shape(leaf)[n_axes:]), trajectory

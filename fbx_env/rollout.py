@@ -185,8 +185,7 @@ def rollout_trial(
     """
     key_reset, key_steps = jax.random.split(key)
     obs, state = env.reset_trial(key_reset, trial, params)
-    n_units = _check_fit(policy, obs, state.control.shape)
-    check_interventions(params.interventions, policy, n_units)
+    check_fit(policy, params, obs)
     network = cast(UnitPolicy, policy)
     own_params = with_drawn(params, state.drawn)
 
@@ -243,13 +242,24 @@ def check_policy(policy: Any) -> None:
         raise TypeError(f"policy must have __call__, initial_carry, activity, got {policy!r}")
 
 
-def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape: Any) -> int:
+def check_fit(policy: Policy, params: ReachParams, obs: Float[Array, " observation"]) -> int:
     """Ask for one command, without computing it, so that a misfit is told in our words.
+
+    Args:
+        policy: to check.
+        params: the experiment, whose interventions have to fit, too.
+        obs: an observation.
 
     Returns:
         The number of units.
+
+    Raises:
+        TypeError: if it is no policy, or none that can be intervened in as the params ask for.
+        ValueError: if it does not take the observation, does not return a command, a carry and
+            activity as it should, or lacks units or weights that an intervention names.
     """
     check_policy(policy)
+    command_shape = (len(params.plant.controls),)
     advice = "if it is a group of replicates, take one with tree_take(policy, 0)"
 
     def first_step(obs: Any) -> tuple[Any, Any, Any, Any]:
@@ -276,7 +286,38 @@ def _check_fit(policy: Policy, obs: Float[Array, " observation"], command_shape:
     if len(getattr(activity, "shape", ())) != 1:
         got = getattr(activity, "shape", activity)
         raise ValueError(f"policy must give activity of shape (units,), got {got}")
-    return int(activity.shape[0])
+    n_units = int(activity.shape[0])
+    check_interventions(params.interventions, policy, n_units)
+    return n_units
+
+
+def check_trajectory(trajectory: Trajectory, params: ReachParams) -> None:
+    """Raise if a trajectory is not of the experiment that the params are.
+
+    Raises:
+        TypeError: if they are something else.
+        ValueError: if it has other steps, loss terms, controls, observations or epochs.
+    """
+    checks.instance("trajectory", trajectory, Trajectory)
+    checks.instance("params", params, ReachParams)
+    n_steps, n_epochs = params.max_steps_in_episode, len(params.task.epoch_names)
+    last_epoch = int(np.max(trajectory.epoch, initial=0))
+    pairs = {
+        "steps": (trajectory.pos.shape[-2] - 1, n_steps),
+        "loss terms": (sorted(trajectory.losses), sorted(params.loss.names)),
+        "controls": (trajectory.controls, named_units(params.plant)),
+        "numbers in an observation": (
+            trajectory.obs.shape[-1],
+            ReachEnv().observation_space(params).shape[0],
+        ),
+        "epochs": (max(last_epoch + 1, n_epochs), n_epochs),
+    }
+    for what, (found, wanted) in pairs.items():
+        if found != wanted:
+            raise ValueError(
+                f"params must be those of the trajectory, which has other {what}: {found}, "
+                f"and not {wanted}"
+            )
 
 
 def _shapes(carry: Any) -> Any:

@@ -81,11 +81,21 @@ def test_the_last_epoch_is_divided_where_each_trial_is_fastest(delayed):
     np.testing.assert_allclose(table.baseline, [1, 0, 0, 1], atol=1e-12)
 
 
-def test_replicates_and_trials_are_taken_together(reaches):
-    table = tuning(replicates(), PARAMS, ["movement"])
-    assert len(table) == 50
-    single = tuning(reaches, PARAMS, ["movement"])
-    assert not np.allclose(table.depth, single.depth)
+def test_three_trials_say_nothing_of_how_well_a_cosine_fits(reaches):
+    three = jax.tree.map(lambda leaf: leaf[:3], reaches)
+    assert tuning(three, PARAMS).explained.isna().all()
+    assert tuning(reaches, PARAMS).explained.notna().all()
+
+
+def test_what_is_no_reach_is_not_divided():
+    env, params = make("PointMassTrack-v0")
+    layout = env.observation_layout(params)
+    parts = ("goal_position", "vision_position", "vision_velocity")
+    policy = Waiting(slice(0, 1), *(layout[name] for name in parts))
+    trajectory = rollout(env, params, policy, params.task.validation_trials(), jax.random.key(0))
+    activity = np.random.default_rng(0).normal(size=(*trajectory.command.shape[:2], 3))
+    table = dimensionality(with_activity(trajectory, activity), params)
+    assert list(dict.fromkeys(table.epoch)) == ["movement"]
 
 
 def test_the_participation_ratio_counts_equal_dimensions(reaches):
@@ -117,8 +127,6 @@ def test_angles_between_subspaces_are_those_by_which_they_were_turned(delayed):
     assert list(table["index"]) == [1, 2]
     # The variances along the two axes are nearly the same, and so are their weights.
     np.testing.assert_allclose(table.alignment, np.mean(np.cos(turned) ** 2), atol=0.05)
-    same = subspace_angles(activity, params, ["target_on", "hold"])
-    assert (same.angle > 0).all()
     chosen = subspace_angles(activity, params)
     assert set(chosen["first"]) | set(chosen["second"]) == {
         *("hold", "target_on", "speeding up", "braking")
@@ -130,8 +138,17 @@ def test_what_cannot_be_analysed_is_refused(reaches, delayed):
     trajectory, params = delayed
     with pytest.raises(ValueError, match=r"no epoch 'target_on'.*movement"):
         tuning(reaches, PARAMS, ["target_on"])
-    with pytest.raises(ValueError, match=r"params must be those of the trajectory.*number 2"):
+    with pytest.raises(ValueError, match=r"those of the trajectory, which has other loss terms"):
         tuning(trajectory, PARAMS)
+    with pytest.raises(ValueError, match=r"of one network.*got 2 leading axes"):
+        tuning(replicates(), PARAMS)
+    with pytest.raises(TypeError, match="sequence of names.*got 'movement'"):
+        tuning(reaches, PARAMS, "movement")
+    for epochs in ([], ["movement", "movement"]):
+        with pytest.raises(ValueError, match="one or several different names, got"):
+            tuning(reaches, PARAMS, epochs)
+    with pytest.raises(ValueError, match="must vary to have dimensions, that in epoch movement"):
+        dimensionality(with_activity(reaches, np.ones((7, 99, 3))), PARAMS, ["movement"])
     with pytest.raises(ValueError, match="without units"):
         dimensionality(with_activity(reaches, np.zeros((7, 99, 0))), PARAMS)
     with pytest.raises(ValueError, match="finite"):

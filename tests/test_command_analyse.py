@@ -1,13 +1,13 @@
 """The command ``python -m agents analyse``."""
 
 import jax
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import load_reference
 
 import agents.__main__ as command_line
-from agents import LSTMPolicy, OptimalPolicy, save_model
-from agents.policies import MLPPolicy
+from agents import LSTMPolicy, MLPPolicy, OptimalPolicy, RNNPolicy, save_model
 from fbx_env import make
 
 TABLES = {"tuning", "dimensionality", "subspace_angles", "fixed_points", "eigenvalues"}
@@ -58,20 +58,35 @@ def test_a_run_is_analysed_into_tables_and_figures(trained_run, capsys):
     assert n_modes["network"] == 50
     assert len(values) == 7 * (sum(n_modes.values()) + 2 * 3 * 98)
     printed = capsys.readouterr().out
-    assert "slowest time constant at the end, closed loop [s]" in printed
+    assert "slowest decay at the end, closed loop [1/s]" in printed
+    assert (folder / "analysis" / "summary.md").read_text().strip() in printed
     assert "Left out" not in printed
 
 
 def test_replicates_are_analysed_with_their_spread(saved, tmp_path, capsys, key):
-    policies = jax.vmap(lambda key: MLPPolicy(8, 2, 4, key=key))(jax.random.split(key, 2))
+    policies = jax.vmap(lambda key: RNNPolicy(8, 2, 4, key=key))(jax.random.split(key, 2))
     folder = saved(policies)
     out = tmp_path / "elsewhere"
     assert run("analyse", folder, "--out", out, "--n-starts", 1, "--format", "pdf") == 0
     assert set(pd.read_csv(out / "tuning.csv").replicate) == {0, 1}
     assert (out / "eigenvalues.pdf").exists()
     assert not (folder / "analysis").exists()
-    header = capsys.readouterr().out.splitlines()[0]
-    assert header.split("|")[-2].strip() == "SD"
+    printed = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in printed[0].split("|")[2:4]] == ["mean", "SD"]
+    units = pd.read_csv(out / "units.csv")
+    median = (units.loss_without / units.loss_intact).groupby(units.replicate).median()
+    (line,) = [line for line in printed if "without a unit, times intact" in line]
+    shown = [float(cell) for cell in line.split("|")[2:4]]
+    np.testing.assert_allclose(shown, [median.mean(), median.std()], rtol=0.01)
+
+
+def test_what_a_network_lacks_is_left_out_and_what_it_has_is_not(saved, capsys, key):
+    folder = saved(MLPPolicy(8, 2, 4, key=key))
+    assert run("analyse", folder, "--n-starts", 1) == 0
+    assert "Left out: fixed points (policy must remember something" in capsys.readouterr().out
+    names = {path.name for path in (folder / "analysis").iterdir()}
+    assert {"units.csv", "lesions.png", "tuning.csv"} < names
+    assert not {"fixed_points.csv", "fixed_points.png"} & names
 
 
 def test_what_the_trials_do_not_allow_is_left_out_and_said(saved, capsys, key):
@@ -98,8 +113,8 @@ def test_bad_requests_end_with_a_line(saved, capsys, key, words, message):
 def test_a_controller_without_units_is_refused(saved, capsys):
     _, params = make(max_steps_in_episode=20)
     folder = saved(OptimalPolicy(params))
-    assert run("analyse", folder, "--n-starts", "1", "--epochs", "movement") == 2
-    assert "without units" in capsys.readouterr().err
+    assert run("analyse", folder) == 2
+    assert "policy must have units, OptimalPolicy has none" in capsys.readouterr().err
 
 
 def test_nothing_is_written_through_a_link_out_of_the_run(saved, tmp_path, capsys, key):

@@ -256,7 +256,7 @@ def test_epochs_longer_than_the_trial_are_refused(key):
 
 def test_trials_that_do_not_fit_are_refused(key):
     env, params = make("PointMassDelayedReach-v0")
-    with pytest.raises(TypeError, match="trial must be a EpochTrial, got Trial"):
+    with pytest.raises(TypeError, match="trial must be an EpochTrial, got Trial"):
         env.reset_trial(key, Trial((0.0, 0.0), (0.3, 0.4)), params)
     with pytest.raises(TypeError, match="trial must be a DelayedReachTrial, got EpochTrial"):
         env.reset_trial(key, EpochTrial((0.0, 0.0), (0.3, 0.4), (0.5, 0.5)), params)

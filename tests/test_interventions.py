@@ -325,7 +325,7 @@ def test_what_cannot_be_is_refused():
         acted(network("gru"), SilenceUnits((1,), onset=1.5))
     with pytest.raises(ValueError, match="interventions must have another name, got silence"):
         acted(network("gru"), SilenceUnits((1,)), SilenceUnits((2,)))
-    with pytest.raises(TypeError, match="interventions must be a Intervention, got 3"):
+    with pytest.raises(TypeError, match="interventions must be an Intervention, got 3"):
         acted(network("gru"), 3)
     cell = partial(eqx.nn.GRUCell, use_bias=False)
     unbiased = make_policy(cell, 8, 2, 6, key=jax.random.key(0))

@@ -1,6 +1,7 @@
 """Deviations from a movement: eigenvalues of networks, and of closed loops."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,7 +10,15 @@ from trajectories import controller
 
 from agents import OptimalPolicy, RNNPolicy
 from agents.analysis import Spectrum, linearise
-from fbx_env import Component, UniformDraw, make, tree_take
+from fbx_env import (
+    Component,
+    ForcePulse,
+    SilenceUnits,
+    UniformDraw,
+    make,
+    rollout,
+    tree_take,
+)
 
 
 class Spring(Component):
@@ -108,7 +117,7 @@ def test_the_closed_loop_of_the_optimal_controller_is_that_of_the_linear_quadrat
         assert sum(abs(found - 1) < 1e-8) >= 2
 
 
-def test_jacobians_chain_to_the_derivative_of_the_movement():
+def test_a_step_hands_on_velocity_to_position_and_command_to_velocity():
     recording = load_reference("delay1_trained")
     _, params = recording.params()
     linear = linearise(recording.policy(), params, params.task.validation_trials())
@@ -152,6 +161,31 @@ def test_a_frame_has_a_row_for_each_eigenvalue():
     assert complex(row.real.item(), row.imaginary.item()) == linear.closed_loop.eigenvalues[0, 3, 0]
 
 
+def test_jacobians_chain_to_the_derivative_of_the_movement():
+    recording = load_reference("delay0_trained")
+    (env, params), policy = recording.params(), recording.policy()
+    trial = tree_take(params.task.validation_trials(), 2)
+    linear = linearise(policy, params, trial)
+    chain = np.linalg.multi_dot(linear.jacobian[0, 20:60][::-1])
+    # A push in step 19 is felt and sensed in state 20.
+    push = ForcePulse((1e-2, 0.0), onset=19 * 0.05, duration=0.05)
+    pos = [
+        np.asarray(rollout(env, each, policy, trial, jax.random.key(0)).pos, float)
+        for each in (params, params.replace(loads=(push,)))
+    ]
+    moved = [linear.parts.index(part) + 2 for part in ("plant", "sensed")]
+    predicted = chain[:2, moved].sum(axis=1) * 1e-2 * 0.05
+    np.testing.assert_allclose((pos[1] - pos[0])[60], predicted, rtol=0.02, atol=1e-6)
+
+
+def test_decay_rates_are_inverse_time_constants():
+    spectrum = Spectrum(np.array([1.1, 1.0, 0.5, 0.0]), 0.1)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(spectrum.decay_rates[:3], 1 / spectrum.time_constants[:3])
+    assert spectrum.decay_rates[0] < 0 == spectrum.decay_rates[1] < spectrum.decay_rates[2]
+    assert spectrum.decay_rates[3] == np.inf
+
+
 def test_what_cannot_be_linearised_is_refused():
     _, params = make(max_steps_in_episode=4)
     trials = params.task.validation_trials()
@@ -159,3 +193,11 @@ def test_what_cannot_be_linearised_is_refused():
         linearise(None, params, trials)
     with pytest.raises(ValueError, match="must be finite"):
         linearise(Spring(np.inf, 1.0), params, trials)
+    silent = params.replace(interventions=(SilenceUnits((99,)),))
+    policy = RNNPolicy(8, 2, 3, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="from 0 to 2.*got 99"):
+        linearise(policy, silent, trials)
+    with pytest.raises(TypeError, match="OptimalPolicy has not"):
+        linearise(OptimalPolicy(params), silent, trials)
+    with pytest.raises(ValueError, match="tree_take"):
+        linearise(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), policy), params, trials)

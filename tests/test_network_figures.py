@@ -57,9 +57,9 @@ def test_subspaces_draw_variance_and_angles(reaches):
     assert label == f"speeding up, braking ({angles.alignment[0]:.2g})"
 
 
-def test_eigenvalues_are_drawn_at_the_end_and_time_constants_along_the_trial():
+def test_eigenvalues_are_drawn_at_the_end_and_decay_rates_along_the_trial():
     table = linearise(controller(), PARAMS, PARAMS.task.validation_trials()).frame()
-    _, (plane, constants) = plot.eigenvalues(table)
+    _, (plane, rates) = plot.eigenvalues(table)
     end = table[table.time == table.time.max()]
     for line, system in zip(plane.lines, ("network", "closed loop"), strict=True):
         rows = end[end.system == system]
@@ -67,15 +67,21 @@ def test_eigenvalues_are_drawn_at_the_end_and_time_constants_along_the_trial():
     (circle,) = plane.patches
     assert circle.radius == 1
     slowest = table[(table.system == "closed loop") & (table["mode"] == 0)]
-    slowest = slowest.where(slowest.time_constant > 0).groupby("time").time_constant.mean()
-    blue = [line for line in constants.lines if line.get_color() == plane.lines[1].get_color()]
-    np.testing.assert_allclose(blue[0].get_ydata(), slowest, rtol=1e-6)
+    logarithm = np.log(slowest.magnitude).groupby(slowest.time).mean()
+    blue = [line for line in rates.lines if line.get_color() == plane.lines[1].get_color()]
+    np.testing.assert_allclose(blue[0].get_ydata(), -logarithm / 0.05, rtol=1e-6, atol=1e-9)
+
+
+def test_one_epoch_has_one_panel(reaches):
+    epochs = ["movement"]
+    assert len(plot.tuning_by_epoch(tuning(reaches, PARAMS, epochs))[1]) == 1
+    assert len(plot.subspaces(dimensionality(reaches, PARAMS, epochs))[1]) == 1
 
 
 def test_fixed_points_are_drawn_where_the_activity_would_be():
     policy = GRUPolicy(8, 2, 6, key=jax.random.key(2))
     reaches = run(policy=policy)
-    found = fixed_points(policy, reaches, n_starts=2, key=jax.random.key(0))
+    found = fixed_points(policy, PARAMS, reaches, n_starts=2, key=jax.random.key(0))
     _, ax = plot.fixed_points(found, reaches)
     components = analysis.principal_components(reaches.activity)
     wanted = ((found.activity - components.mean) @ components.components.T)[:, :2]
@@ -85,6 +91,9 @@ def test_fixed_points_are_drawn_where_the_activity_would_be():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["stable fixed point"]
     with pytest.raises(ValueError, match="must be of the 50 units of the trajectory, got 6"):
         plot.fixed_points(found, run())
+    few = jax.tree.map(lambda leaf: leaf[:3], reaches)
+    with pytest.raises(ValueError, match="of the 3 trials of the trajectory, got trial 6"):
+        plot.fixed_points(found, few)
 
 
 @pytest.mark.parametrize(

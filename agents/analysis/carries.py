@@ -1,4 +1,4 @@
-"""What a policy remembers, as a vector of its floats."""
+"""What a policy remembers, as a vector of its floats, and its steps without noise."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from agents.optimum.experiment import double, known_key
 from agents.optimum.normals import without_noise
+from fbx_env import Clock, ReachParams
+from fbx_env.parts.interventions.intervention import act
 
 
 def flattened(
@@ -33,29 +33,25 @@ def in_double(policy: Any) -> Any:
     return jax.tree.map(lambda leaf: double(leaf) if eqx.is_array_like(leaf) else leaf, policy)
 
 
-def quiet_step(
-    policy: Any, obs: Float[Array, " observation"], carry: Any
+def acting(
+    policy: Any, params: ReachParams, obs: Float[Array, " observation"], carry: Any, clock: Clock
 ) -> tuple[Float[Array, " command"], Any]:
-    """Command and next carry of a policy, without noise of its units."""
-    command, carry = without_noise(
-        lambda obs, carry: policy(obs, carry, key=known_key()), obs, carry
-    )
-    return command, carry
+    """Command and next carry of a policy, under the interventions of the params."""
+    acted: tuple[Float[Array, " command"], Any]
+    if params.interventions:
+        acted = act(policy, params.interventions, obs, carry, clock, known_key())
+    else:
+        acted = policy(obs, carry, key=known_key())
+    return acted
 
 
-@eqx.filter_jit
-def visited(
-    policy: Any, observations: Float[np.ndarray, "trials steps observation"]
-) -> Float[Array, "trials steps floats"]:
-    """The floats of the carry after each observation of some trials."""
+def acting_quietly(
+    policy: Any, params: ReachParams, obs: Float[Array, " observation"], carry: Any, clock: Clock
+) -> tuple[Float[Array, " command"], Any]:
+    """The same without noise of its units."""
 
-    def one(observations: Float[Array, "steps observation"]) -> Float[Array, "steps floats"]:
-        def step(carry: Any, obs: Float[Array, " observation"]) -> Any:
-            _, carry = quiet_step(policy, obs, carry)
-            return carry, flattened(carry)[0]
+    def step(obs: Any, carry: Any, params: Any, clock: Any) -> Any:
+        return acting(policy, params, obs, carry, clock)
 
-        states: Float[Array, "steps floats"]
-        _, states = jax.lax.scan(step, policy.initial_carry(), observations)
-        return states
-
-    return jax.vmap(one)(jnp.asarray(observations))
+    acted: tuple[Float[Array, " command"], Any] = without_noise(step, obs, carry, params, clock)
+    return acted

@@ -52,13 +52,12 @@ def dimensionality(
     frames = []
     for epoch in data.masks:
         explained = _components(data, epoch)[1]
-        squares = np.sum(explained**2)
         columns = {
             "epoch": epoch,
             "component": 1 + np.arange(len(explained)),
             "explained": explained,
             "together": np.cumsum(explained),
-            "participation_ratio": 1 / squares if squares else np.nan,
+            "participation_ratio": 1 / np.sum(explained**2),
         }
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
@@ -115,13 +114,12 @@ def subspace_angles(
         angles = np.sort(linalg.subspace_angles(ours.T, theirs[:n_components].T))
         # The variance along a direction is that along each component, by the squared cosine.
         captured = np.sum(explained * np.square(ours @ theirs.T))
-        own = explained[:n_components].sum()
         columns = {
             "first": first,
             "second": second,
             "index": 1 + np.arange(len(angles)),
             "angle": angles,
-            "alignment": captured / own if own else np.nan,
+            "alignment": captured / explained[:n_components].sum(),
         }
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
@@ -138,4 +136,6 @@ def _components(
             f"got {samples.shape[0]} and {samples.shape[1]}"
         )
     found = principal_components(samples)
+    if not found.explained.any():
+        raise ValueError(f"activity must vary to have dimensions, that in epoch {epoch} does not")
     return found.components, found.explained

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from fbx_env import ReachParams, Trajectory, analysis, checks
 from fbx_env.figures import records
+from fbx_env.rollout import check_trajectory
 
 SPEEDING_UP, BRAKING = "speeding up", "braking"
 """The two parts of the last epoch, which end and begin at each trial's highest speed."""
@@ -38,36 +39,39 @@ def recorded(
     Args:
         trajectory: of one network.
         params: the experiment that it is of.
-        epochs: names of the task's epochs, ``"speeding up"`` or ``"braking"``; by default those
-            two instead of the last epoch, and of all the ones that have a step in every trial.
+        epochs: names of the task's epochs, ``"speeding up"`` or ``"braking"``; by default all
+            epochs that have a step in every trial, of reaches those two instead of the last.
 
     Raises:
         TypeError: for arguments of the wrong kind.
-        ValueError: if there is no such epoch, it has no steps in a trial, or the trajectory has no
-            units, or activity that is not finite.
+        ValueError: if there is no such epoch, none, or one twice; it has no steps in a trial; or
+            the trajectory is of another experiment or of several networks, or has no units, or
+            activity that is not finite.
     """
+    check_trajectory(trajectory, params)
+    if trajectory.pos.ndim > 3:
+        raise ValueError(
+            "trajectory must be of one network, one trial or several along a leading axis, got "
+            f"{trajectory.pos.ndim - 2} leading axes; take one with tree_take(trajectory, 0)"
+        )
     reaches = records.reaches(trajectory)
-    checks.instance("params", params, ReachParams)
     if not reaches.activity.shape[-1]:
         raise ValueError("trajectory must have the activity of units, got a policy without units")
     if not np.isfinite(reaches.activity).all():
         raise ValueError("trajectory must have finite activity, got some that is not")
     names = params.task.epoch_names
     epoch = np.asarray(trajectory.epoch).reshape(reaches.activity.shape[:2])
-    if epoch.max() >= len(names):
-        raise ValueError(
-            f"params must be those of the trajectory, whose epochs go up to number {epoch.max()}; "
-            f"got a task with {', '.join(names)}"
-        )
     masks = {name: epoch == index for index, name in enumerate(names)}
     speed = np.where(masks[names[-1]], analysis.speed(reaches.vel)[:, 1:], -1.0)
     is_before_peak = np.arange(speed.shape[1]) <= speed.argmax(axis=1)[:, None]
     masks[SPEEDING_UP] = masks[names[-1]] & is_before_peak
     masks[BRAKING] = masks[names[-1]] & ~is_before_peak
     if epochs is None:
-        parts = [*names[:-1], SPEEDING_UP, BRAKING]
+        goes = np.any(reaches.start != reaches.goal) and not reaches.has_moving_target.any()
+        parts = [*names[:-1], *((SPEEDING_UP, BRAKING) if goes else names[-1:])]
         chosen = {name: masks[name] for name in parts if masks[name].any(axis=1).all()}
     else:
+        _check_names(epochs)
         chosen = {name: masks[checks.known("epoch", name, masks)] for name in epochs}
     for name, mask in chosen.items():
         if not mask.any(axis=1).all():
@@ -76,3 +80,10 @@ def recorded(
                 f"{int(np.flatnonzero(~mask.any(axis=1))[0])}"
             )
     return Recorded(reaches.activity.astype(float), reaches.direction, chosen)
+
+
+def _check_names(epochs: Sequence[str]) -> None:
+    if isinstance(epochs, str):
+        raise TypeError(f"epochs must be a sequence of names, as ['movement'], got {epochs!r}")
+    if not epochs or len(set(epochs)) < len(epochs):
+        raise ValueError(f"epochs must be one or several different names, got {list(epochs)}")

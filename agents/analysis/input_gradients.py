@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from fbx_env import ReachEnv, ReachParams, Trial, UnitInput, rollout
+from agents.lesions import check_units
+from fbx_env import ReachEnv, ReachParams, Trial, UnitInput
 from fbx_env.rollout import rollout_trial
 
 EXTRA = "analysed_input"
@@ -20,7 +21,7 @@ EXTRA = "analysed_input"
 def input_gradients(
     policy: Any, env: ReachEnv, params: ReachParams, trials: Trial, *, key: PRNGKeyArray
 ) -> Float[np.ndarray, "units trials"]:
-    """The derivative of the environment's loss by a constant input to each unit, trial by trial.
+    """The derivative of the loss of each trial with respect to a constant input to each unit.
 
     Args:
         policy: a network, and not replicates.
@@ -30,19 +31,17 @@ def input_gradients(
         key: for noise and draws, as of ``rollout``.
 
     Returns:
-        The derivatives, where the input is 0; in which unit it is, is said by ``UnitInput``.
+        The derivatives of the environment's loss where the input is 0, per unit of the drive; see
+        ``UnitInput``.
 
     Raises:
-        TypeError, ValueError: as ``rollout`` does; or if the policy has no units that can be
-            driven.
+        TypeError, ValueError: as ``lesion`` does; or if units cannot be driven.
 
     Example:
         >>> slope = input_gradients(policy, env, params, params.task.validation_trials(), key=key)
         >>> abs(slope).mean(axis=1).argmax()  # the unit on which the loss depends most
     """
-    n_units = rollout(env, params, policy, trials, key).activity.shape[-1]
-    if n_units == 0:
-        raise ValueError(f"policy must have units, {type(policy).__name__} has none")
+    n_units = check_units(policy, env, params, trials, key)
     return np.asarray(_gradients(jnp.zeros(n_units), policy, env, params, trials, key)).T
 
 

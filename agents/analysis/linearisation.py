@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from agents.analysis.carries import flattened, in_double
+from agents.analysis.carries import acting, flattened, in_double
 from agents.optimum.experiment import (
     enable_x64,
     filled,
@@ -26,8 +26,7 @@ from agents.optimum.normals import without_noise
 from fbx_env import ReachEnv, ReachParams, ReachState, Trial
 from fbx_env.measures import import_pandas
 from fbx_env.parts.draws.drawing import with_drawn
-from fbx_env.parts.interventions.intervention import act
-from fbx_env.rollout import check_policy
+from fbx_env.rollout import check_fit
 
 if TYPE_CHECKING:
     import pandas
@@ -57,6 +56,16 @@ class Spectrum:
         with np.errstate(divide="ignore"):
             constants: Float[np.ndarray, "... states"] = -self.dt / np.log(np.abs(self.eigenvalues))
         return np.where(np.abs(self.eigenvalues) == 1, np.inf, constants)
+
+    @property
+    def decay_rates(self) -> Float[np.ndarray, "... states"]:
+        """How fast a deviation fades [1/s]: the inverse of its time constant, negative if it grows.
+
+        Rates can be averaged where some deviations fade and others grow; time constants cannot.
+        """
+        with np.errstate(divide="ignore"):
+            rates: Float[np.ndarray, "... states"] = -np.log(np.abs(self.eigenvalues)) / self.dt
+        return rates
 
     @property
     def frequencies(self) -> Float[np.ndarray, "... states"]:
@@ -102,7 +111,8 @@ class Linearisation:
         Returns:
             A frame with the columns ``trial``, ``time`` [s], ``system`` (``network`` or
             ``closed loop``), ``mode`` (the largest eigenvalue is that of mode 0), ``real``,
-            ``imaginary``, ``magnitude``, ``time_constant`` [s] and ``frequency`` [Hz].
+            ``imaginary``, ``magnitude``, ``time_constant`` [s], ``decay_rate`` [1/s] and
+            ``frequency`` [Hz].
 
         Raises:
             ImportError: if pandas is not installed.
@@ -121,6 +131,7 @@ class Linearisation:
                 "imaginary": values.imag.ravel(),
                 "magnitude": np.abs(values).ravel(),
                 "time_constant": spectrum.time_constants.ravel(),
+                "decay_rate": spectrum.decay_rates.ravel(),
                 "frequency": spectrum.frequencies.ravel(),
             }
             frames.append(pd.DataFrame(columns))
@@ -148,15 +159,15 @@ def linearise(
 
     Raises:
         TypeError: for arguments of the wrong kind.
-        ValueError: if a drawn number is missing, noise is not normal, or the movement is not
-            finite.
+        ValueError: if the policy does not fit the experiment, a drawn number is missing, noise is
+            not normal, or the movement is not finite.
 
     Example:
         >>> linear = linearise(policy, params, params.task.validation_trials())
         >>> linear.closed_loop.time_constants[0, -1, 0]  # the slowest, at the end of trial 0
     """
-    check_policy(policy)
     experiment = known_experiment(params, trials, drawn)
+    check_fit(policy, params, jnp.zeros(ReachEnv().observation_space(params).shape))
     with enable_x64(True):
         result = _jacobians(in_double(policy), experiment.params, *experiment.context)
         jacobian = np.asarray(result)
@@ -178,13 +189,8 @@ def _jacobians(
     env, key = ReachEnv(), known_key()
 
     def step(state: ReachState, carry: Any) -> tuple[ReachState, Any]:
-        obs = env.observe(key, state, None, params)
-        if params.interventions:
-            interventions = with_drawn(params, state.drawn).interventions
-            clock = params.clock(state.time, state.trial)
-            command, carry = act(policy, interventions, obs, carry, clock, key)
-        else:
-            command, carry = policy(obs, carry, key=key)
+        obs, clock = env.observe(key, state, None, params), params.clock(state.time, state.trial)
+        command, carry = acting(policy, with_drawn(params, state.drawn), obs, carry, clock)
         return env.transition(key, state, command, params)[0], carry
 
     def next_of(state: ReachState, carry: Any) -> tuple[ReachState, Any]:

@@ -25,13 +25,14 @@ def tuning(
         trajectory: of one network, with reaches in three directions or more.
         params: the experiment that it is of.
         epochs: names of the task's epochs, and of the two parts of its last one, ``"speeding up"``
-            and ``"braking"``, which meet at each trial's highest speed; by default those two
-            instead of the last epoch, and of all the ones that have a step in every trial.
+            and ``"braking"``, which meet at each trial's highest speed; by default all epochs that
+            have a step in every trial, of reaches those two instead of the last.
 
     Returns:
         A frame with a row for each epoch and unit and the columns ``epoch``, ``unit``, and those of
         ``fbx_env.analysis.CosineTuning``: ``baseline``, ``direction`` (the preferred one [rad]),
-        ``depth`` and ``explained``, the share of the variance over trials (R squared).
+        ``depth`` and ``explained``, the share of the variance over trials (R squared); NaN of
+        three trials, through which a cosine always goes.
 
     Raises:
         TypeError: for arguments of the wrong kind.
@@ -48,6 +49,8 @@ def tuning(
     frames = []
     for epoch, mask in data.masks.items():
         mean = np.mean(data.activity, axis=1, where=mask[..., None])
-        columns = vars(cosine_tuning(mean, data.direction))
+        columns = {**vars(cosine_tuning(mean, data.direction))}
+        if len(mean) == 3:
+            columns["explained"] = np.full(mean.shape[1], np.nan)
         frames.append(pd.DataFrame({"epoch": epoch, "unit": np.arange(mean.shape[1]), **columns}))
     return pd.concat(frames, ignore_index=True)

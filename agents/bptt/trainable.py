@@ -20,7 +20,8 @@ class Freeze:
     """A part of the policy that does not learn for some time of the training.
 
     Several may overlap. What is frozen has no gradient and makes no step; an optimiser that
-    averages gradients averages zeros meanwhile.
+    averages gradients averages zeros meanwhile, so that the first steps of Adam afterwards are
+    larger than usual.
 
     Attributes:
         where: from the policy to the part of it, or a tuple of parts, as of ``where_train``.

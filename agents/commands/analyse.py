@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,9 @@ from agents.commands.evaluate import params_of_first
 from agents.experiment import Experiment
 from agents.policies import count_replicates
 from agents.reports.analysis import analyse, summary, write_analysis
-from agents.storage.files import locked
+from agents.storage.files import locked, write_whole
 from agents.storage.models import load_model
-from agents.storage.runs import ANALYSIS, key_from
+from agents.storage.runs import ANALYSIS, key_from, write_json
 from fbx_env import checks, tree_take
 
 
@@ -61,9 +62,15 @@ class Analyse:
                 f"{folder} leads out of the run, as a symbolic link; give another --out"
             )
         folder.mkdir(parents=True, exist_ok=True)
+        text = summary(found)
+        settings = {"run": str(self.run_folder), "seed": self.seed, "epochs": self.epochs}
+        settings |= {"n_starts": self.n_starts, "changes": dataclasses.asdict(self.experiment)}
         with locked(folder):
             names = write_analysis(folder, found, self.format)
-        print(f"{summary(found)}\n\nWritten into {folder}: {', '.join(names)}.")
+            write_whole(folder / "summary.md", f"{text}\n")
+            write_json(folder / "analysis.json", settings)
+        names += ["summary.md", "analysis.json"]
+        print(f"{text}\n\nWritten into {folder}: {', '.join(names)}.")
 
 
 def parse(words: Sequence[str], prog: str) -> Analyse:

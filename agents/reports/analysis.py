@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from agents.analysis import (
     FixedPoints,
@@ -20,8 +22,8 @@ from agents.analysis import (
     subspace_angles,
     tuning,
 )
-from agents.lesions import Lesions, lesion
-from agents.reports.figures import save_figure
+from agents.lesions import Lesions, check_units, lesion
+from agents.reports.figures import FORMATS, save_figure
 from agents.reports.tables import as_markdown
 from agents.storage.files import write_whole
 from fbx_env import ReachEnv, ReachParams, Trajectory, plot, rollout
@@ -31,8 +33,18 @@ from fbx_env.plot.network import N_MODES
 if TYPE_CHECKING:
     import pandas
 
+BY_EPOCH: dict[str, Callable[..., pandas.DataFrame]] = {
+    "tuning": tuning,
+    "dimensionality": dimensionality,
+    "subspace_angles": subspace_angles,
+}
+"""The tables that have a part for each epoch."""
+
 STEMS = ("tuning", "dimensionality", "subspace_angles", "fixed_points", "eigenvalues", "units")
 """Of the tables, which are CSV files."""
+
+FIGURES = ("tuning", "subspaces", "fixed_points", "eigenvalues", "lesions")
+"""Stems of the files of figures; of replicates, fixed points and lesions are those of the first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +55,14 @@ class Analysis:
         tables: by the stem of their file; with a column ``replicate`` if there are several.
         refused: what could not be computed of one of them, with the reason.
         trajectory: of the first network.
-        points: its fixed points.
+        points: its fixed points; ``None`` if they cannot be found.
         lesions: the loss without each of its units; ``None`` if they cannot be silenced.
     """
 
     tables: dict[str, pandas.DataFrame]
     refused: dict[str, str]
     trajectory: Trajectory
-    points: FixedPoints
+    points: FixedPoints | None
     lesions: Lesions | None
 
 
@@ -72,8 +84,8 @@ def analyse(
         key: for noise, draws, and the starts of the search.
 
     Raises:
-        ValueError: if a policy remembers nothing or moves in no finite way, there is no such epoch,
-            or a number is out of range.
+        ValueError: if a policy has no units or moves in no finite way, there is no such epoch, or a
+            number is out of range.
         ImportError: if pandas is not installed.
     """
     pd = import_pandas()
@@ -86,7 +98,11 @@ def analyse(
                 frame.insert(0, "replicate", index)
         if frames:
             tables[stem] = pd.concat([frame for _, frame in frames], ignore_index=True)
-    refused = {stem: reason for one in each for stem, reason in one.refused.items()}
+    refused = {
+        stem if len(each) == 1 else f"{stem} of replicate {index}": reason
+        for index, one in enumerate(each)
+        for stem, reason in one.refused.items()
+    }
     return dataclasses.replace(each[0], tables=tables, refused=refused)
 
 
@@ -98,39 +114,49 @@ def _analyse_one(
     key: PRNGKeyArray,
 ) -> Analysis:
     env, trials = ReachEnv(), params.task.validation_trials()
+    check_units(policy, env, params, trials, key)
     key_rollout, key_starts = jax.random.split(key)
     trajectory = rollout(env, params, policy, trials, key_rollout)
-    points = fixed_points(policy, trajectory, n_starts=n_starts, key=key_starts)
-    linear = linearise(policy, params, trials, trajectory.drawn)
-    tables = {"fixed_points": points.frame(), "eigenvalues": linear.frame()}
-    refused = {}
-    by_epoch: dict[str, Callable[..., pandas.DataFrame]] = {
-        "tuning": tuning,
-        "dimensionality": dimensionality,
-        "subspace_angles": subspace_angles,
-    }
-    for stem, function in by_epoch.items():
+    tables = {"eigenvalues": linearise(policy, params, trials, trajectory.drawn).frame()}
+    refused: dict[str, str] = {}
+
+    def tried(stem: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """The result, or ``None`` and the reason why there is none."""
         try:
-            tables[stem] = function(trajectory, params, epochs)
-        except ValueError as reason:
-            if epochs is not None:
-                raise
+            return function(*arguments, **options)
+        except (TypeError, ValueError) as reason:
             refused[stem] = str(reason)
-    lesions = None
-    try:
-        lesions = lesion(policy, env, params, trials, key_rollout)
-        slope = input_gradients(policy, env, params, trials, key=key_rollout)
-    except (TypeError, ValueError) as reason:
-        refused["units"] = str(reason)
-    else:
-        columns = {
-            "unit": np.arange(len(slope)),
-            "loss_intact": float(lesions.intact.mean()),
-            "loss_without": np.asarray(lesions.lesioned.mean(axis=1)),
-            "loss_by_input": slope.mean(axis=1),
-        }
-        tables["units"] = import_pandas().DataFrame(columns)
+            return None
+
+    for stem, by_epoch in BY_EPOCH.items():
+        if epochs is not None:
+            tables[stem] = by_epoch(trajectory, params, epochs)
+        elif (found := tried(stem, by_epoch, trajectory, params)) is not None:
+            tables[stem] = found
+    options: dict[str, Any] = {"n_starts": n_starts, "key": key_starts}
+    points = tried("fixed_points", fixed_points, policy, params, trajectory, **options)
+    if points is not None:
+        tables["fixed_points"] = points.frame()
+    lesions = tried("units", lesion, policy, env, params, trials, key_rollout)
+    if lesions is not None:
+        slope = tried(
+            "input_gradients", input_gradients, policy, env, params, trials, key=key_rollout
+        )
+        tables["units"] = _units(lesions, slope)
     return Analysis(tables, refused, trajectory, points, lesions)
+
+
+def _units(lesions: Lesions, slope: Float[np.ndarray, "units trials"] | None) -> pandas.DataFrame:
+    """How much each unit matters: the mean loss without it, and its slope by an input to it."""
+    columns: dict[str, Any] = {
+        "unit": np.arange(len(lesions.lesioned)),
+        "loss_intact": float(lesions.intact.mean()),
+        "loss_without": np.asarray(lesions.lesioned.mean(axis=1)),
+    }
+    if slope is not None:
+        columns["loss_by_input"] = slope.mean(axis=1)
+        columns["size_of_loss_by_input"] = np.abs(slope).mean(axis=1)
+    return import_pandas().DataFrame(columns)
 
 
 def write_analysis(folder: Path, analysis: Analysis, format: str) -> list[str]:
@@ -138,30 +164,46 @@ def write_analysis(folder: Path, analysis: Analysis, format: str) -> list[str]:
 
     Of the eigenvalues, the table has those at the end of trials and the slowest modes.
     """
+    for path in folder.iterdir():
+        if path.stem in (*STEMS, *FIGURES) and path.suffix[1:] in ("csv", *FORMATS):
+            path.unlink()
     names = []
     for stem, table in analysis.tables.items():
         if stem == "eigenvalues":
             table = table[(table.time == table.time.max()) | (table["mode"] < N_MODES)]
         write_whole(folder / f"{stem}.csv", table.to_csv(index=False, float_format="%.6g"))
         names.append(f"{stem}.csv")
-    tables = analysis.tables
-    figures: dict[str, Callable[[], Any]] = {
-        "fixed_points": lambda: plot.fixed_points(analysis.points, analysis.trajectory),
-        "eigenvalues": lambda: plot.eigenvalues(tables["eigenvalues"]),
-    }
-    if "tuning" in tables:
-        figures["tuning"] = lambda: plot.tuning_by_epoch(tables["tuning"])
-    if "subspace_angles" in tables:
-        figures["subspaces"] = lambda: plot.subspaces(
-            tables["dimensionality"], tables["subspace_angles"]
-        )
-    lesions = analysis.lesions
-    if lesions is not None:
-        figures["lesions"] = lambda: plot.lesion_costs(lesions.lesioned, lesions.intact, sort=True)
-    for stem, draw in figures.items():
+    for stem, draw in _figures(analysis).items():
         save_figure(draw()[0], folder / f"{stem}.{format}")
         names.append(f"{stem}.{format}")
     return names
+
+
+def _figures(analysis: Analysis) -> dict[str, Callable[[], Any]]:
+    """A function for each figure for which there is something to draw, by the stem of its file."""
+    tables, points, lesions = analysis.tables, analysis.points, analysis.lesions
+    figures: dict[str, Callable[[], Any]] = {
+        "eigenvalues": lambda: plot.eigenvalues(tables["eigenvalues"])
+    }
+    of = "replicate 0" if "replicate" in tables["eigenvalues"].columns else ""
+
+    def titled(figure: Figure, ax: Axes) -> tuple[Figure, Axes]:
+        ax.set_title(of)
+        return figure, ax
+
+    if points is not None and len(points.trial):
+        figures["fixed_points"] = lambda: titled(*plot.fixed_points(points, analysis.trajectory))
+    if "tuning" in tables:
+        figures["tuning"] = lambda: plot.tuning_by_epoch(tables["tuning"])
+    if "dimensionality" in tables:
+        figures["subspaces"] = lambda: plot.subspaces(
+            tables["dimensionality"], tables.get("subspace_angles")
+        )
+    if lesions is not None:
+        figures["lesions"] = lambda: titled(
+            *plot.lesion_costs(lesions.lesioned, lesions.intact, sort=True)
+        )
+    return figures
 
 
 def summary(analysis: Analysis) -> str:
@@ -185,11 +227,14 @@ def summary(analysis: Analysis) -> str:
     modes = tables["eigenvalues"]
     at_the_end = modes[(modes.time == modes.time.max()) & (modes["mode"] == 0)]
     for system, table in at_the_end.groupby("system", sort=False):
-        name = f"slowest time constant at the end, {system} [s]"
-        add(name, table, "time_constant", "median")
-    add("fixed points", tables["fixed_points"], "is_fixed", "sum")
-    stable = tables["fixed_points"].assign(both=lambda table: table.is_fixed & table.is_stable)
-    add("stable fixed points", stable, "both", "sum")
+        add(f"slowest decay at the end, {system} [1/s]", table, "decay_rate", "mean")
+        growing = table.assign(grows=table.decay_rate < 0)
+        add(f"trials with a growing mode at the end, {system}", growing, "grows", "sum")
+    points = tables.get("fixed_points")
+    if points is not None:
+        add("fixed points, over all trials' inputs", points, "is_fixed", "sum")
+        stable = points.assign(both=points.is_fixed & points.is_stable)
+        add("stable ones among them", stable, "both", "sum")
     units = tables.get("units")
     if units is not None:
         times = units.assign(times=units.loss_without / units.loss_intact)
@@ -197,9 +242,11 @@ def summary(analysis: Analysis) -> str:
         add("loss without a unit, times intact (median)", times, "times", "median")
     texts = []
     for name, values in rows.items():
-        row = {"figure": name.replace("_", " "), "mean": f"{values.mean():.3g}"}
-        if len(values) > 1:
-            row["SD"] = f"{values.std():.3g}"
+        row = {"figure": name.replace("_", " ")}
+        if len(values) == 1:
+            row["value"] = f"{values.iloc[0]:.3g}"
+        else:
+            row |= {"mean": f"{values.mean():.3g}", "SD": f"{values.std():.3g}"}
         texts.append(row)
     lines = [as_markdown(texts)]
     lines += [
