@@ -117,8 +117,13 @@ def test_replicates_are_flattened_in_a_file(tmp_path):
 
 def test_what_is_no_trajectory_of_the_experiment_is_refused(delayed, tmp_path):
     trajectory, params = delayed
-    with pytest.raises(ValueError, match="of 30 steps, got 40"):
+    with pytest.raises(ValueError, match="other steps: 40, and not 30"):
         trajectory_frame(trajectory, make(max_steps_in_episode=30)[1])
+    with pytest.raises(ValueError, match="those of the trajectory, which has other loss terms"):
+        trajectory_frame(trajectory, make(max_steps_in_episode=40)[1])
+    arm = make("TwoLinkArmDelayedReach-v0", max_steps_in_episode=40, dt=0.05)[1]
+    with pytest.raises(ValueError, match="those of the trajectory, which has other controls"):
+        save_matlab(tmp_path / "x.mat", trajectory, arm)
     with pytest.raises(TypeError, match="trajectory must be a Trajectory"):
         save_matlab(tmp_path / "x.mat", 3, params)
     with pytest.raises(TypeError, match="path must be a path, got 3"):
