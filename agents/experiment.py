@@ -86,7 +86,7 @@ def named_parts(kind: type[Component]) -> dict[str, Any]:
 
 def plain_value(number: Number) -> Any:
     """Return a number as Python's own: a float, an int, a bool, nested lists, or ``None``."""
-    if isinstance(number.value, bool | int) or (
+    if isinstance(number.value, bool | int | str) or (
         number.value is None and number.declaration.optional
     ):
         return number.value

@@ -180,7 +180,7 @@ def show(value: Any) -> str:
     array = np.asarray(value)
     if array.ndim:
         return "(" + ", ".join(show(item) for item in array) + ")"
-    return str(array) if array.dtype.kind in "bi" else f"{float(str(array)):g}"
+    return str(array) if array.dtype.kind in "biU" else f"{float(str(array)):g}"
 
 
 def register() -> None:

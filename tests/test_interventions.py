@@ -11,7 +11,16 @@ import pytest
 from scipy import stats
 
 import agents.__main__ as command_line
-from agents import BPTTConfig, Ramp, evaluate, load_model, make_policy, save_model, train_scan
+from agents import (
+    BPTTConfig,
+    GRUPolicy,
+    Ramp,
+    evaluate,
+    load_model,
+    make_policy,
+    save_model,
+    train_scan,
+)
 from agents.commands import options
 from agents.commands.train import Train
 from agents.experiment import Experiment, named_parts
@@ -246,6 +255,20 @@ def test_they_are_saved_and_loaded(tmp_path):
         rollout(env, loaded, loaded_policy, trials, key).command,
         rollout(env, params, policy, trials, key).command,
     )
+
+
+def test_weights_are_named_on_the_command_line(tmp_path, key):
+    policy, (env, params) = GRUPolicy(8, 2, 5, key=key), make(max_steps_in_episode=9)
+    save_model(tmp_path, policy, params)
+    words = ["--intervene", "weights", "--weights-in", "readout.weight", "--weights-columns", "3"]
+    command_line.main(["evaluate", str(tmp_path), *words])
+    cut = params.replace(interventions=(ScaleWeights("readout.weight", columns=(3,)),))
+    trials = params.task.validation_trials()
+    reward = rollout(env, cut, policy, trials, key).reward.sum(axis=1).mean()
+    metrics = json.loads((tmp_path / "evaluation.json").read_text())
+    np.testing.assert_allclose(metrics["losses"]["environment"], -reward, rtol=1e-5)
+    with pytest.raises(TypeError, match="weights must be a str, got 3"):
+        ScaleWeights(3)
 
 
 def test_the_command_line_evaluates_under_interventions(tmp_path, key):

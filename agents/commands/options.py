@@ -15,7 +15,12 @@ import tyro
 from agents.experiment import NONE, ROLES, Experiment, named_parts, plain_value
 from agents.storage.models import load_model
 from fbx_env import ReachParams
-from fbx_env.parts.component import FlagDeclaration, IndicesDeclaration, WholeDeclaration
+from fbx_env.parts.component import (
+    FlagDeclaration,
+    IndicesDeclaration,
+    WholeDeclaration,
+    WordDeclaration,
+)
 from fbx_env.parts.numbers import Number
 from fbx_env.registration import ENV_ID, IDS, default_params
 
@@ -143,7 +148,8 @@ def _field(number: Number) -> Field:
     elif declaration.shape is None and default is not None:
         default = (default,)
     unit = f" [{declaration.unit}]" if declaration.unit else ""
-    bounds = "" if declaration.bounds in ("finite", "True or False") else f", {declaration.bounds}"
+    plain = ("finite", "True or False", "a name")
+    bounds = "" if declaration.bounds in plain else f", {declaration.bounds}"
     help = f"{number.text[:1].upper()}{number.text[1:]}{unit}{bounds}."
     hint = "(default: none)" if default is None else None
     option = tyro.conf.arg(name=number.keyword, help=help, help_behavior_hint=hint)
@@ -159,6 +165,8 @@ def _kind(number: Number) -> Any:
         return bool
     if isinstance(declaration, WholeDeclaration):
         return int
+    if isinstance(declaration, WordDeclaration):
+        return str
     if isinstance(declaration, IndicesDeclaration):
         return tuple[int, ...]
     if declaration.shape is None:

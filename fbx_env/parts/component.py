@@ -128,6 +128,23 @@ class FlagDeclaration(Declaration):
         return "True or False"
 
 
+class WordDeclaration(Declaration):
+    """A name, which is part of the structure."""
+
+    kind: ClassVar[str] = "name"
+    is_static: ClassVar[bool] = True
+
+    def check(self, name: str, value: Any) -> str:
+        """The value as it is; raises ``TypeError`` that says ``name``."""
+        word: str = checks.instance(name, value, str)
+        return word
+
+    @property
+    def bounds(self) -> str:
+        """The allowed values in words."""
+        return "a name"
+
+
 def number(text: str, *, default: Any, kw_only: bool = False, **declaration: Any) -> Any:
     """Declare a number that can be mapped over and differentiated with respect to.
 
@@ -157,6 +174,11 @@ def indices(text: str, *, default: tuple[int, ...], keyword: str = "") -> Any:
     return _declared(default, IndicesDeclaration(text, shape=(-1,), keyword=keyword))
 
 
+def word(text: str, *, default: str, keyword: str = "") -> Any:
+    """Declare a name that is part of the structure, such as that of the weights of a network."""
+    return _declared(default, WordDeclaration(text, keyword=keyword))
+
+
 def flag(text: str, *, default: bool, keyword: str = "", kw_only: bool = False) -> Any:
     """Declare a choice of yes or no that is part of the structure."""
     return _declared(default, FlagDeclaration(text, keyword=keyword), kw_only)
@@ -177,7 +199,8 @@ def _is_plain_zero(value: Any) -> bool:
 
 
 @dataclass_transform(
-    frozen_default=True, field_specifiers=(number, whole, indices, flag, static, dataclasses.field)
+    frozen_default=True,
+    field_specifiers=(number, whole, indices, word, flag, static, dataclasses.field),
 )
 class Component:
     """A frozen dataclass that is a JAX pytree and checks its numbers when it is constructed.

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from fbx_env import checks
 from fbx_env.parts.clock import Clock
-from fbx_env.parts.component import Scalar, indices, number, static
+from fbx_env.parts.component import Scalar, indices, number, static, word
 from fbx_env.parts.interventions.intervention import Net, NetworkIntervention
 from fbx_env.parts.interventions.unit_policy import UnitPolicy
 
@@ -35,7 +35,9 @@ class ScaleWeights(NetworkIntervention):
         >>> env, params = fbx_env.make(interventions=(cut,))
     """
 
-    weights: str = static(default="cell.weight_hh")
+    weights: str = word(
+        "where the weights are in the policy", default="cell.weight_hh", keyword="{name}_in"
+    )
     factor: Scalar = number("factor of weights", default=0.0, keyword="{name}_factor")
     rows: tuple[int, ...] = indices(
         "rows of the weights that are scaled, all if none are given",
@@ -48,9 +50,6 @@ class ScaleWeights(NetworkIntervention):
         keyword="{name}_columns",
     )
     name: str = static(default="weights", kw_only=True)
-
-    def __check_init__(self) -> None:
-        checks.instance("weights", self.weights, str)
 
     def check_policy(self, policy: UnitPolicy, n_units: int) -> None:
         arrays = {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(policy)}
