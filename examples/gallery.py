@@ -66,6 +66,7 @@ def main() -> None:
     for ax, task in zip(axes[1], TASKS, strict=True):
         draw_task(ax, task)
     plot.save_figure(figure, "gallery.png", dpi=90)
+    print("The picture is gallery.png.")
 
 
 if __name__ == "__main__":

@@ -158,9 +158,10 @@ def indices(name: str, value: Any) -> tuple[int, ...]:
         TypeError: if it is no sequence of whole numbers.
         ValueError: if one is below 0, or there twice.
     """
-    if not isinstance(value, Sequence | np.ndarray | jax.Array) or isinstance(value, str):
+    given = array(name, value, "whole numbers")
+    if given.ndim != 1:
         raise TypeError(f"{name} must be whole numbers, got {_show(value)}")
-    found = tuple(whole(f"each of {name}", each, at_least=0) for each in np.asarray(value).tolist())
+    found = tuple(whole(f"each of {name}", each, at_least=0) for each in given.tolist())
     if len(set(found)) < len(found):
         raise ValueError(f"{name} must be different from each other, got {_show(value)}")
     return found
