@@ -151,7 +151,7 @@ def _flattened(trajectory: Trajectory, params: ReachParams) -> tuple[tuple[int, 
 def _conditions(
     flat: Trajectory, params: ReachParams
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """What is one number for each trial, and the units."""
+    """The quantities of which a trial has one number, and their units."""
     values = conditions(flat)
     ends = {
         f"{name}_{axis}": np.asarray(getattr(flat.trial, name))[:, index]
@@ -164,7 +164,7 @@ def _conditions(
 
 
 def _quantities(flat: Trajectory, params: ReachParams) -> dict[str, Quantity]:
-    """What was recorded over the time of trials, by name."""
+    """The quantities that were recorded over the time of trials, by name."""
     controls = {_field(name): unit for name, unit in flat.controls}
     units = [str(index) for index in range(flat.activity.shape[-1])]
     layout = ReachEnv().observation_layout(params)
@@ -196,7 +196,7 @@ def _in_the_plane(vectors: Any, unit: str) -> Quantity:
 
 
 def _after_steps(values: Any) -> np.ndarray:
-    """What is known after each step, in each state; at first, as after the first step."""
+    """A quantity known after each step, for each state; at first, as after the first step."""
     array = np.asarray(values)
     return np.concatenate([array[:, :1], array], axis=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,6 @@ from fbx_env.params import ReachParams
 from fbx_env.parts.component import Component, static
 from fbx_env.parts.draws.drawing import with_drawn
 from fbx_env.parts.interventions.intervention import act, check_interventions
-from fbx_env.parts.interventions.unit_policy import UnitPolicy
 from fbx_env.parts.plants.plant import Effector, NamedUnits, named_units
 from fbx_env.parts.tasks.trial import Trial
 from fbx_env.processes import refuse_fork
@@ -186,18 +185,14 @@ def rollout_trial(
     key_reset, key_steps = jax.random.split(key)
     obs, state = env.reset_trial(key_reset, trial, params)
     check_fit(policy, params, obs)
-    network = cast(UnitPolicy, policy)
     own_params = with_drawn(params, state.drawn)
 
     def step(loop: Any, _: object) -> tuple[Any, dict[str, Any]]:
         state, carry = loop
         key_policy, key_env = jax.random.split(jax.random.fold_in(key_steps, state.time))
         obs = env.observe(key_env, state, None, params)
-        if params.interventions:
-            clock = params.clock(state.time, trial)
-            command, carry = act(network, own_params.interventions, obs, carry, clock, key_policy)
-        else:
-            command, carry = policy(obs, carry, key=key_policy)
+        clock = own_params.clock(state.time, trial)
+        command, carry = act(policy, own_params.interventions, obs, carry, clock, key_policy)
         state, transition = env.transition(key_env, state, command, params)
         losses = own_params.loss(transition)
         record = {
@@ -243,7 +238,7 @@ def check_policy(policy: Any) -> None:
 
 
 def check_fit(policy: Policy, params: ReachParams, obs: Float[Array, " observation"]) -> int:
-    """Ask for one command, without computing it, so that a misfit is told in our words.
+    """Ask for one command, without computing it, so that a misfit is reported in our words.
 
     Args:
         policy: to check.

@@ -117,6 +117,20 @@ def test_a_controller_without_units_is_refused(saved, capsys):
     assert "policy must have units, OptimalPolicy has none" in capsys.readouterr().err
 
 
+def test_what_is_no_analysis_is_not_replaced(trained_run, tmp_path, capsys):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "units.csv").write_text("mine")
+    assert run("analyse", trained_run, "--out", out) == 2
+    assert "is not empty, and no analysis" in capsys.readouterr().err
+    assert (out / "units.csv").read_text() == "mine"
+    (out / "units.csv").unlink()
+    for format in ("pdf", "png"):
+        words = ["--out", out, "--n-starts", 1, "--format", format]
+        assert run("analyse", trained_run, *words) == 0
+        assert {path.suffix for path in out.iterdir()} == {".csv", ".json", ".md", f".{format}"}
+
+
 def test_nothing_is_written_through_a_link_out_of_the_run(saved, tmp_path, capsys, key):
     folder, elsewhere = saved(LSTMPolicy(8, 2, 3, key=key)), tmp_path / "elsewhere"
     elsewhere.mkdir()

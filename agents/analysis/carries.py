@@ -1,4 +1,4 @@
-"""What a policy remembers, as a vector of its floats, and its steps without noise."""
+"""The carry of a policy as a vector of its floats, and steps of a policy without noise."""
 
 from __future__ import annotations
 
@@ -33,25 +33,13 @@ def in_double(policy: Any) -> Any:
     return jax.tree.map(lambda leaf: double(leaf) if eqx.is_array_like(leaf) else leaf, policy)
 
 
-def acting(
+def act_quietly(
     policy: Any, params: ReachParams, obs: Float[Array, " observation"], carry: Any, clock: Clock
 ) -> tuple[Float[Array, " command"], Any]:
-    """Command and next carry of a policy, under the interventions of the params."""
-    acted: tuple[Float[Array, " command"], Any]
-    if params.interventions:
-        acted = act(policy, params.interventions, obs, carry, clock, known_key())
-    else:
-        acted = policy(obs, carry, key=known_key())
-    return acted
+    """Command and next carry of a policy under the interventions of the params, without noise."""
 
-
-def acting_quietly(
-    policy: Any, params: ReachParams, obs: Float[Array, " observation"], carry: Any, clock: Clock
-) -> tuple[Float[Array, " command"], Any]:
-    """The same without noise of its units."""
-
-    def step(obs: Any, carry: Any, params: Any, clock: Any) -> Any:
-        return acting(policy, params, obs, carry, clock)
+    def step(obs: Any, carry: Any, params: ReachParams, clock: Clock) -> Any:
+        return act(policy, params.interventions, obs, carry, clock, known_key())
 
     acted: tuple[Float[Array, " command"], Any] = without_noise(step, obs, carry, params, clock)
     return acted

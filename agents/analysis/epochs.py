@@ -18,7 +18,7 @@ SPEEDING_UP, BRAKING = "speeding up", "braking"
 
 @dataclass(frozen=True)
 class Recorded:
-    """The activity of some trials, whatever leading axes they had, and the steps of each epoch.
+    """The activity of some trials of one network, and the steps of each epoch.
 
     Attributes:
         activity: ``(trials, steps, units)``.
@@ -48,12 +48,7 @@ def recorded(
             the trajectory is of another experiment or of several networks, or has no units, or
             activity that is not finite.
     """
-    check_trajectory(trajectory, params)
-    if trajectory.pos.ndim > 3:
-        raise ValueError(
-            "trajectory must be of one network, one trial or several along a leading axis, got "
-            f"{trajectory.pos.ndim - 2} leading axes; take one with tree_take(trajectory, 0)"
-        )
+    check_one_network(trajectory, params)
     reaches = records.reaches(trajectory)
     if not reaches.activity.shape[-1]:
         raise ValueError("trajectory must have the activity of units, got a policy without units")
@@ -80,6 +75,20 @@ def recorded(
                 f"{int(np.flatnonzero(~mask.any(axis=1))[0])}"
             )
     return Recorded(reaches.activity.astype(float), reaches.direction, chosen)
+
+
+def check_one_network(trajectory: Trajectory, params: ReachParams) -> None:
+    """Raise if a trajectory is of several networks, or of another experiment.
+
+    Raises:
+        TypeError, ValueError: as ``check_trajectory`` does, and for more than one leading axis.
+    """
+    check_trajectory(trajectory, params)
+    if trajectory.pos.ndim > 3:
+        raise ValueError(
+            "trajectory must be of one network, one trial or several along a leading axis, got "
+            f"{trajectory.pos.ndim - 2} leading axes; take one with tree_take(trajectory, 0)"
+        )
 
 
 def _check_names(epochs: Sequence[str]) -> None:

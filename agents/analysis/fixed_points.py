@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Int, PRNGKeyArray
 from scipy.optimize import least_squares
 
-from agents.analysis.carries import acting_quietly, flattened, in_double
+from agents.analysis.carries import act_quietly, flattened, in_double
+from agents.analysis.epochs import check_one_network
 from agents.optimum.experiment import double, enable_x64, exact
 from fbx_env import ReachParams, Trajectory, Trial, checks
 from fbx_env.measures import import_pandas
 from fbx_env.parts.draws.drawing import with_drawn
-from fbx_env.rollout import check_fit, check_trajectory
+from fbx_env.rollout import check_fit
 
 if TYPE_CHECKING:
     import pandas
@@ -124,7 +125,7 @@ def fixed_points(
         >>> points = fixed_points(policy, params, trajectory, key=jax.random.key(0))
         >>> points.frame().groupby("trial").is_stable.sum()
     """
-    check_trajectory(trajectory, params)
+    check_one_network(trajectory, params)
     recorded = _recorded(trajectory, params)
     observations = recorded.observations
     check_fit(policy, params, jnp.zeros(observations.shape[-1]))
@@ -170,11 +171,11 @@ class _Held(NamedTuple):
         params = with_drawn(self.params, drawn)
         before = flattened(self.policy.initial_carry())[1](jnp.asarray(carry))
         clock = params.clock(jnp.int32(self.step), trial)
-        return acting_quietly(self.policy, params, obs, before, clock)
+        return act_quietly(self.policy, params, obs, before, clock)
 
 
 class _Recorded(NamedTuple):
-    """What a network met in trials, and in which; along a leading axis or of one."""
+    """The trials of a network and its observations in them, along a leading axis or of one."""
 
     observations: Any
     trial: Trial
@@ -182,17 +183,13 @@ class _Recorded(NamedTuple):
 
 
 def _recorded(trajectory: Trajectory, params: ReachParams) -> _Recorded:
-    axes = trajectory.obs.ndim - 2
-    if axes > 1:
-        raise ValueError(
-            "trajectory must be of one network, one trial or several along a leading axis, got "
-            f"{axes} leading axes; take one with tree_take(trajectory, 0)"
-        )
     if trajectory.obs.size == 0:
         raise ValueError("trajectory must have trials, got none")
     drawn = tuple(trajectory.drawn[draw.number] for draw in params.draws)
     recorded = _Recorded(trajectory.obs, trajectory.trial, drawn)
-    several: _Recorded = jax.tree.map(lambda leaf: double(leaf)[... if axes else None], recorded)
+    several: _Recorded = jax.tree.map(
+        lambda leaf: double(leaf)[... if trajectory.obs.ndim > 2 else None], recorded
+    )
     return several
 
 
@@ -259,7 +256,7 @@ def _visited(
 
         def step(carry: Any, now: Any) -> Any:
             time, obs = now
-            _, carry = acting_quietly(policy, own, obs, carry, own.clock(time, trial))
+            _, carry = act_quietly(policy, own, obs, carry, own.clock(time, trial))
             return carry, flattened(carry)[0]
 
         times = jnp.arange(len(observations), dtype=jnp.int32)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from agents.analysis.carries import acting, flattened, in_double
+from agents.analysis.carries import flattened, in_double
 from agents.optimum.experiment import (
     enable_x64,
     filled,
@@ -26,6 +26,7 @@ from agents.optimum.normals import without_noise
 from fbx_env import ReachEnv, ReachParams, ReachState, Trial
 from fbx_env.measures import import_pandas
 from fbx_env.parts.draws.drawing import with_drawn
+from fbx_env.parts.interventions.intervention import act
 from fbx_env.rollout import check_fit
 
 if TYPE_CHECKING:
@@ -189,8 +190,9 @@ def _jacobians(
     env, key = ReachEnv(), known_key()
 
     def step(state: ReachState, carry: Any) -> tuple[ReachState, Any]:
-        obs, clock = env.observe(key, state, None, params), params.clock(state.time, state.trial)
-        command, carry = acting(policy, with_drawn(params, state.drawn), obs, carry, clock)
+        own, obs = with_drawn(params, state.drawn), env.observe(key, state, None, params)
+        clock = own.clock(state.time, state.trial)
+        command, carry = act(policy, own.interventions, obs, carry, clock, key)
         return env.transition(key, state, command, params)[0], carry
 
     def next_of(state: ReachState, carry: Any) -> tuple[ReachState, Any]:

@@ -15,10 +15,13 @@ from agents.commands.evaluate import params_of_first
 from agents.experiment import Experiment
 from agents.policies import count_replicates
 from agents.reports.analysis import analyse, summary, write_analysis
-from agents.storage.files import locked, write_whole
+from agents.storage.files import LOCK, locked, write_whole
 from agents.storage.models import load_model
 from agents.storage.runs import ANALYSIS, key_from, write_json
 from fbx_env import checks, tree_take
+
+SETTINGS, SUMMARY = "analysis.json", "summary.md"
+"""Files beside the tables and figures: with which settings they were made, and their outline."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Analyse:
     """Folder of the tables and figures; if not given, the folder analysis in that of the run."""
     epochs: tuple[str, ...] = ()
     """Epochs of the task, and the parts of its last one, "speeding up" and "braking"; if none is
-    given, all epochs with steps in every trial, the last one in its two parts."""
+    given, all epochs with steps in every trial, of reaches the last one in its two parts."""
     n_starts: int = 30
     """From how many starts to look for fixed points, of each trial."""
     format: Literal["png", "pdf", "svg"] = "png"
@@ -43,6 +46,7 @@ class Analyse:
     def run(self) -> None:
         """Analyse, write, and print what is found."""
         checks.whole("n_starts", self.n_starts, at_least=1)
+        folder = self._folder()
         policy, params = load_model(self.run_folder)
         params = self.experiment.applied_to(params)
         n_replicates = count_replicates(policy)
@@ -56,21 +60,28 @@ class Analyse:
             )
         except ImportError as error:
             raise ValueError(str(error)) from error
-        folder = self.out or self.run_folder / ANALYSIS
-        if self.out is None and folder.is_symlink():
-            raise ValueError(
-                f"{folder} leads out of the run, as a symbolic link; give another --out"
-            )
         folder.mkdir(parents=True, exist_ok=True)
         text = summary(found)
         settings = {"run": str(self.run_folder), "seed": self.seed, "epochs": self.epochs}
         settings |= {"n_starts": self.n_starts, "changes": dataclasses.asdict(self.experiment)}
         with locked(folder):
+            write_json(folder / SETTINGS, settings)
             names = write_analysis(folder, found, self.format)
-            write_whole(folder / "summary.md", f"{text}\n")
-            write_json(folder / "analysis.json", settings)
-        names += ["summary.md", "analysis.json"]
+            write_whole(folder / SUMMARY, f"{text}\n")
+        names += [SUMMARY, SETTINGS]
         print(f"{text}\n\nWritten into {folder}: {', '.join(names)}.")
+
+    def _folder(self) -> Path:
+        """The folder to write into: new, empty, or of an analysis, which is replaced."""
+        folder = self.out or self.run_folder / ANALYSIS
+        if self.out is None and folder.is_symlink():
+            raise ValueError(
+                f"{folder} leads out of the run, as a symbolic link; give another --out"
+            )
+        there = {path.name for path in folder.iterdir()} - {LOCK} if folder.is_dir() else set()
+        if there and SETTINGS not in there:
+            raise ValueError(f"{folder} is not empty, and no analysis; give another --out")
+        return folder
 
 
 def parse(words: Sequence[str], prog: str) -> Analyse:

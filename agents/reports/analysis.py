@@ -49,7 +49,7 @@ FIGURES = ("tuning", "subspaces", "fixed_points", "eigenvalues", "lesions")
 
 @dataclasses.dataclass(frozen=True)
 class Analysis:
-    """What was found of one network, or of replicates one after the other.
+    """The analysis of one network, or of replicates one after the other.
 
     Attributes:
         tables: by the stem of their file; with a column ``replicate`` if there are several.

@@ -86,8 +86,8 @@ def subspaces(
 ) -> tuple[Figure, np.ndarray]:
     """Draw in how many dimensions activity varies in each epoch, and how these lie to each other.
 
-    To the left, the variance that the first components explain together, with the participation
-    ratio of each epoch; to the right, the principal angles between the subspaces of two epochs.
+    Above, the variance that the first components explain together, with the participation ratio of
+    each epoch; below, the principal angles between the subspaces of two epochs.
     With several networks, the curves are means, in bands of one standard deviation.
 
     Args:
@@ -204,7 +204,7 @@ def fixed_points(
             units or fewer trials than the points.
 
     Example:
-        >>> found = agents.analysis.fixed_points(policy, trajectory, key=key)
+        >>> found = agents.analysis.fixed_points(policy, params, trajectory, key=key)
         >>> figure, ax = fixed_points(found, trajectory)
     """
     reaches = records.reaches_of_units(trajectory)

@@ -154,7 +154,7 @@ def check_interventions(interventions: Sequence[Intervention], policy: Any, n_un
 
 
 def act(
-    policy: UnitPolicy,
+    policy: Any,
     interventions: Sequence[Intervention],
     obs: Float[Array, " observation"],
     carry: Any,
@@ -164,11 +164,15 @@ def act(
     """Return the command and the next carry of a policy under interventions.
 
     Args:
-        policy: that acts.
+        policy: that acts; with interventions, one that ``check_interventions`` lets pass.
         interventions: in the order in which they change it.
         obs, carry, key: as of the policy.
         clock: at the beginning of the step.
     """
+    acted: tuple[Float[Array, " command"], Any]
+    if not interventions:
+        acted = policy(obs, carry, key=key)
+        return acted
     for each in interventions:
         if isinstance(each, NetworkIntervention):
             policy = each.on(policy, clock)
