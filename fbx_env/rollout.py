@@ -225,7 +225,7 @@ def rollout_trial(
         steps[name] = jax.tree.map(
             lambda one, rest: jnp.concatenate([one[None], rest]), first, steps[name]
         )
-    time = params.dt * jnp.arange(params.max_steps_in_episode + 1).astype(float)
+    time = own_params.dt * jnp.arange(params.max_steps_in_episode + 1).astype(float)
     drawn = {each.number: value for each, value in zip(params.draws, state.drawn, strict=True)}
     controls = named_units(params.plant)
     return Trajectory(trial=trial, time=time, drawn=drawn, controls=controls, **steps)

@@ -257,6 +257,17 @@ def test_they_are_saved_and_loaded(tmp_path):
     )
 
 
+def test_onsets_and_times_are_those_of_a_duration_of_steps_that_is_drawn(key):
+    policy = GRUPolicy(8, 2, 5, key=key)
+    silence, draw = SilenceUnits(onset=0.3), UniformDraw("dt", 0.03, 0.2)
+    env, params = make(max_steps_in_episode=40, interventions=(silence,), draws=(draw,))
+    reaches = rollout(env, params, policy, params.task.validation_trials(), key)
+    dt = np.asarray(reaches.drawn["dt"])
+    np.testing.assert_allclose(reaches.time, dt[:, None] * np.arange(41), rtol=1e-6)
+    is_silent = np.asarray((reaches.activity == 0).all(axis=-1))
+    np.testing.assert_array_equal(is_silent, np.asarray(reaches.time)[:, :-1] >= 0.3)
+
+
 def test_weights_are_named_on_the_command_line(tmp_path, key):
     policy, (env, params) = GRUPolicy(8, 2, 5, key=key), make(max_steps_in_episode=9)
     save_model(tmp_path, policy, params)
