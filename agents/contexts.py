@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from agents.bptt import BPTTConfig, train, train_replicates
 from agents.bptt.algorithm import OPTIMIZER_SETTINGS

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, PRNGKeyArray
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from agents.bptt.algorithm import BPTTConfig, Rates, Setup, TrainState, update
 from agents.bptt.compilation import MAX_CHUNK, compile_for, compile_updates
@@ -178,9 +178,17 @@ class Run:
     def stop(self, signal: int) -> NoReturn:
         """Keep what there is, and raise ``Interrupted``."""
         message = f"training was stopped after {len(self.history)} updates"
-        if self.checkpoints.checkpoints is not None:
+        checkpoints = self.checkpoints.checkpoints
+        if checkpoints is None:
+            advice = (
+                "To be able to resume, give train checkpoints=Checkpoints(folder); without them, "
+                "begin another training with this policy."
+            )
+        else:
             message += f"; {self.checkpoints.save(self.state, self.history)}"
-        raise Interrupted(message, signal, self.state.policy, self.history)
+            folder = str(checkpoints.folder)
+            advice = f"To resume, call it again with Checkpoints({folder!r}, resume=True)."
+        raise Interrupted(message, signal, self.state.policy, self.history, advice)
 
 
 def _validation_losses(

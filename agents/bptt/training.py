@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray, PyTree
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from agents.bptt.algorithm import BPTTConfig, Rates, Setup, TrainState, init_state, make_setup
 from agents.bptt.devices import (

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from agents.bptt import TrainingError
 from agents.evaluation import random_trials

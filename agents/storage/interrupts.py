@@ -30,18 +30,29 @@ class Interrupted(KeyboardInterrupt):
         signal: the number of the signal.
         policy: as it is after the last update; ``None`` if there is none.
         history: until then; ``None`` if there is none.
+        advice: how to resume in Python, in a sentence; empty if there is none.
     """
 
-    def __init__(self, message: str, signal: int, policy: Any = None, history: Any = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        signal: int,
+        policy: Any = None,
+        history: Any = None,
+        advice: str = "",
+    ) -> None:
         super().__init__(message)
         self.signal = signal
         self.policy = policy
         self.history = history
+        self.advice = advice
 
     def _render_traceback_(self) -> list[str]:
-        """The one line that a notebook shows."""
-        kept = "" if self.policy is None else " (the exception has .policy and .history)"
-        return [f"Interrupted: {self}{kept}"]
+        """The lines that a notebook shows instead of a traceback."""
+        lines = [f"Interrupted: {self}"]
+        if self.policy is not None:
+            lines.append("sys.last_value.policy and sys.last_value.history are as they were then.")
+        return lines + [self.advice] * bool(self.advice)
 
 
 @dataclass
