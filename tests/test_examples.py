@@ -40,6 +40,13 @@ def test_system_identification_finds_mass_and_damping_within_a_percent(tmp_path)
     assert max(errors) < 1
 
 
+def test_a_plan_made_anew_at_every_step_is_the_optimal_feedback(tmp_path):
+    printed = run_example("model_predictive_control.py", tmp_path, "--quick")
+    once, replanned, optimal = (float(loss) for loss in re.findall(r"loss ([\d.e+-]+)", printed))
+    assert replanned == optimal
+    assert once > 1000 * optimal
+
+
 def test_readme_code_runs_from_top_to_bottom(tmp_path, monkeypatch):
     """As it is written, but for the number and size of batches and phases."""
     text = (ROOT / "README.md").read_text()
