@@ -55,7 +55,7 @@ def test_the_sdist_has_what_its_tests_need(built):
     with tarfile.open(sdist) as archive:
         files = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.md", "CHANGELOG.md", "pyproject.toml"} <= files
-    assert sources("examples", "*.py", "*.png", "*.gif") <= files
+    assert sources("examples", "*.py", "*.ipynb", "*.png", "*.gif") <= files
     assert sources("tests", "*.py", "*.npz", "*.txt") <= files
     assert not [name for name in files if name.endswith(".pyc")]
 
