@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping
+import html
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -153,6 +154,17 @@ class Description:
             "  ".join(row[name].ljust(widths[name]) for name in widths).rstrip() for row in lines
         ]
         return "\n".join([self.id, *table])
+
+    def _repr_html_(self) -> str:
+        """The table as a notebook shows it."""
+        rows = self.rows()
+        lines = [_html_row("th", rows[0]), *(_html_row("td", row.values()) for row in rows)]
+        return f"<table><caption>{html.escape(self.id)}</caption>{''.join(lines)}</table>"
+
+
+def _html_row(tag: str, cells: Iterable[str]) -> str:
+    texts = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+    return f"<tr>{texts}</tr>"
 
 
 def describe(id: str = ENV_ID, **overrides: Any) -> Description:

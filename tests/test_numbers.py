@@ -1,5 +1,7 @@
 """Numbers are declared once: ``make``, ``describe`` and the checks follow from that."""
 
+from xml.etree import ElementTree
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -64,6 +66,13 @@ def test_every_number_of_the_original_task_is_described():
     }
     assert "command_weight" in repr(table)
     assert "1e-05" in repr(table)
+
+
+def test_a_notebook_shows_the_numbers_as_a_table():
+    table = describe("PointMassReach-v0")
+    shown = ElementTree.fromstring(table._repr_html_())
+    header, *rows = ([cell.text or "" for cell in row] for row in shown.findall("tr"))
+    assert [dict(zip(header, row, strict=True)) for row in rows] == table.rows()
 
 
 def test_parts_bring_their_own_numbers():
