@@ -95,6 +95,14 @@ def test_readme_is_short_and_shows_the_pictures_that_are_there():
         assert (ROOT / picture).stat().st_size < 250_000
 
 
+def test_readme_names_files_that_are_there():
+    text = (ROOT / "README.md").read_text()
+    named = {*re.findall(r"examples/\w+\.\w+", text), *re.findall(r"tests/\w+\.txt", text)}
+    named |= {f"examples/{name}" for name in re.findall(r"`(\w+\.ipynb)`", text)}
+    assert len(named) >= 6
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
 def test_readme_commands_can_be_read():
     text = (ROOT / "README.md").read_text()
     lines = re.findall(r"^\.venv/bin/python -m agents ([^`\n]*)", text, re.MULTILINE)
