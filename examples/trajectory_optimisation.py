@@ -19,7 +19,7 @@ import optax
 
 import fbx_env
 from agents import OptimalPolicy, optimal_loss
-from fbx_env import CurlField, Trajectory, Trial, plot
+from fbx_env import CurlField, Trial, plot
 
 
 class Plan(eqx.Module):
@@ -73,25 +73,20 @@ def main() -> None:
     key = jax.random.key(0)  # Unused as long as there is no noise.
     optimum = optimal_loss(params, trials).total
 
-    def reaches(commands: jax.Array) -> Trajectory:
-        def reach(commands: jax.Array, trial: Trial) -> Trajectory:
-            return fbx_env.rollout(env, params, Plan(commands), trial, key)
-
-        return jax.vmap(reach)(commands, trials)
-
     def loss(commands: jax.Array) -> jax.Array:
-        return -reaches(commands).reward.sum(axis=-1).mean()
+        def loss_of_trial(commands: jax.Array, trial: Trial) -> jax.Array:
+            return -fbx_env.rollout(env, params, Plan(commands), trial, key).reward.sum()
+
+        return jax.vmap(loss_of_trial)(commands, trials).mean()
 
     schedule = optax.cosine_decay_schedule(0.1, n_iterations)
     optimizers = {"Adam": optax.adam(schedule), "L-BFGS": optax.lbfgs(memory_size=20)}
     nothing = jnp.zeros((len(trials.start), params.max_steps_in_episode, 2))
     figure, (ax_loss, ax_force) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     found = {}
-    for name, style in zip(optimizers, ("--", "-"), strict=True):
-        minimiser = jax.jit(
-            lambda start, each=optimizers[name]: minimise(each, loss, start, n_iterations)
-        )
-        found[name], losses = minimiser(nothing)
+    descend = jax.jit(minimise, static_argnums=(0, 1, 3))
+    for (name, optimizer), style in zip(optimizers.items(), ("--", "-"), strict=True):
+        found[name], losses = descend(optimizer, loss, nothing, n_iterations)
         ax_loss.loglog(1 + jnp.arange(n_iterations), losses / optimum - 1, style, label=name)
         print(f"{name}: {losses[-1] / optimum:.5f} times the optimum of {optimum:.3e}")
     ax_loss.set(xlabel="Iteration", ylabel="Loss above the optimum, relative to it")
