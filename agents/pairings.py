@@ -13,7 +13,6 @@ from jaxtyping import PRNGKeyArray
 from agents.bptt import select_trainable
 from agents.contexts import TrainingContext, TrainingTask
 from agents.objective import ActivityCost
-from agents.policies import make_policy
 from agents.recipes import recipe
 from fbx_env import checks, make
 from fbx_env.reach import check_task
@@ -35,8 +34,8 @@ def pairing(
 ) -> TrainingContext:
     """Pair a neural network with an environment.
 
-    The weight of the network's activity, the size of its first commands, and the settings of
-    training that are not given to ``train``, are those of the id's recipe; see ``agents.recipes``.
+    The form of the network, the weight of its activity, and the settings of training that are not
+    given to ``train``, are those of the id's recipe; see ``agents.recipes``.
     A muscle arm that reaches sees and feels with delays, if no others are given.
 
     Args:
@@ -73,12 +72,9 @@ def pairing(
             raise
         own = "n_replicates, hidden_type, hidden_size, encoding_size, where_train"
         raise TypeError(f"{error}; and of the network {own}") from error
-    sizes = (env.observation_space(params).shape[0], env.action_space(params).shape[0])
 
     def make_model(key: PRNGKeyArray) -> Any:
-        policy = make_policy(hidden_type, *sizes, hidden_size, encoding_size, key=key)
-        weight = known.readout_scale * policy.readout.weight
-        return eqx.tree_at(lambda policy: policy.readout.weight, policy, weight)
+        return known.network(env, params, hidden_type, hidden_size, encoding_size, key=key)
 
     keys = jax.random.split(key, n_replicates)
     model = make_model(keys[0]) if n_replicates == 1 else eqx.filter_vmap(make_model)(keys)

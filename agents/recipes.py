@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fbx_env import SensoryChannel
+import equinox as eqx
+import jax
+from jaxtyping import PRNGKeyArray
+
+from agents.policies import NetworkPolicy, make_policy
+from agents.policies.readout import squared
+from agents.policies.standardisation import Standardisation
+from fbx_env import ReachEnv, ReachParams, SensoryChannel
+
+STARTS_SEED = 0
+"""Of the trials by whose starts observations are standardised."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +28,50 @@ class Recipe:
         settings: fields of ``BPTTConfig``.
         experiment: keywords of ``fbx_env.make``.
         readout_scale: by which the first weights of its readout are multiplied.
+        first_command: of a readout whose output is squared, where there is no activity, in units of
+            the command; ``None`` for a linear readout.
+        standardised: whether observations are standardised by those at the starts of trials.
     """
 
     hidden_weight: float = 1e-5
     settings: Mapping[str, Any] = field(default_factory=dict)
     experiment: Mapping[str, Any] = field(default_factory=dict)
     readout_scale: float = 1.0
+    first_command: float | None = None
+    standardised: bool = False
+
+    def network(
+        self,
+        env: ReachEnv,
+        params: ReachParams,
+        hidden_type: str | Callable[..., Any],
+        hidden_size: int,
+        encoding_size: int | None,
+        *,
+        key: PRNGKeyArray,
+    ) -> NetworkPolicy:
+        """An untrained network for an experiment; arguments and errors as of ``make_policy``."""
+        sizes = env.observation_space(params).shape[0], len(params.plant.controls)
+        linear = make_policy(hidden_type, *sizes, hidden_size, encoding_size, key=key)
+        readout = eqx.tree_at(
+            lambda readout: readout.weight,
+            linear.readout,
+            self.readout_scale * linear.readout.weight,
+        )
+        if self.first_command is not None:
+            readout = squared(readout, self.first_command)
+        policy: NetworkPolicy = eqx.tree_at(lambda policy: policy.readout, linear, readout)
+        if self.standardised:
+            with jax.ensure_compile_time_eval():  # Also where networks are made side by side.
+                key = jax.random.key(STARTS_SEED)
+                standardisation = Standardisation.of_starts(env, params, key)
+            policy = eqx.tree_at(
+                lambda policy: policy.standardisation,
+                policy,
+                standardisation,
+                is_leaf=lambda leaf: leaf is None,
+            )
+        return policy
 
 
 def recipe(id: str) -> Recipe:
@@ -38,13 +86,14 @@ _RECIPES = {
     ),
     "PointMassHold-v0": Recipe(1e-6, {"learning_rate": 0.03}),
     "PointMassTrack-v0": Recipe(1e-6, {"learning_rate": 0.03}),
-    "TwoLinkArmReach-v0": Recipe(settings={"n_batches": 5000, "batch_size": 64}),
-    # Excitations are small: so are the first commands, and activity must not cost more than they
-    # do. The hand is seen after 70 ms, and the muscles are felt after 30 ms.
+    "TwoLinkArmReach-v0": Recipe(settings={"n_batches": 5000, "batch_size": 64}, standardised=True),
+    # The hand is seen after 70 ms, and the muscles are felt after 30 ms.
     "MuscleArmReach-v0": Recipe(
         0.0,
-        {"n_batches": 7000, "batch_size": 32, "learning_rate": 0.008},
+        {"n_batches": 10000, "batch_size": 32, "learning_rate": 0.008},
         {"sensory": SensoryChannel(delay=7), "proprioception": SensoryChannel(delay=3)},
         readout_scale=0.1,
+        first_command=0.01,
+        standardised=True,
     ),
 }

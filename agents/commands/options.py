@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import make_dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import tyro
@@ -34,6 +34,16 @@ PARTS = {
     "intervene": ("interventions", "Interventions on the units and weights of the network."),
 }
 """The options that choose parts: the role of each in an experiment, and its help."""
+
+
+@runtime_checkable
+class WithRecipe(Protocol):
+    """A command whose defaults depend on the environment."""
+
+    @classmethod
+    def default_for(cls, id: str) -> Any:
+        """Return the command with the defaults for an environment."""
+
 
 Field = tuple[str, Any, Any]
 """Of a dataclass to be made: name, type and default."""
@@ -68,13 +78,10 @@ def parse(
     base = Experiment(id, **names).applied_to(default_params(id) if params is None else params)
     numbers = {_identifier(number.keyword): number for number in base.numbers()}
     options = make_dataclass("Options", [*parts, *map(_field, numbers.values())])
-    both = make_dataclass(
-        "Both",
-        [
-            ("command", Annotated[kind, tyro.conf.arg(name="")]),
-            ("experiment", _on_one_level(options)),
-        ],
-    )
+    command: Any = ("command", Annotated[kind, tyro.conf.arg(name="")])
+    if issubclass(kind, WithRecipe):
+        command += (dataclasses.field(default=kind.default_for(id)),)
+    both = make_dataclass("Both", [command, ("experiment", _on_one_level(options))], kw_only=True)
     parsed: Any = tyro.cli(
         both, args=words, prog=prog, description=first_paragraph(kind), config=CONFIG
     )

@@ -19,7 +19,8 @@ from agents.bptt import BPTTConfig, Computers, Ramp, TrainingError, train, train
 from agents.commands.options import Start
 from agents.commands.shared import TrainingCommand, write_metrics
 from agents.objective import ActivityCost, ActivityRateCost, PolicyCost, WeightCost
-from agents.policies import count_replicates, make_policy
+from agents.policies import count_replicates
+from agents.recipes import recipe
 from agents.storage.checkpoints import Checkpoints
 from agents.storage.history import History
 from agents.storage.models import check_acts, load_model, save_model
@@ -87,6 +88,11 @@ class Train(TrainingCommand):
     histories are joined."""
     bptt: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     computers: Annotated[Computers, tyro.conf.arg(name="")] = field(default_factory=Computers)
+
+    @classmethod
+    def default_for(cls, id: str) -> Train:
+        known = recipe(id)
+        return cls(hidden_weight=known.hidden_weight, bptt=Settings(**known.settings))
 
     @property
     def default_folder(self) -> str:
@@ -182,12 +188,10 @@ class Train(TrainingCommand):
         if self.start is not None:
             return None
         n_replicates = checks.whole("n_replicates", self.n_replicates, at_least=1, at_most=10**6)
-        sizes = env.observation_space(params).shape[0], len(params.plant.controls)
+        known, shape = recipe(self.experiment.id), (self.hidden_size, self.encoding_size)
 
         def make(key: PRNGKeyArray) -> Any:
-            return make_policy(
-                self.hidden_type, *sizes, self.hidden_size, self.encoding_size, key=key
-            )
+            return known.network(env, params, self.hidden_type, *shape, key=key)
 
         key = self.keys()[0]
         one = eqx.filter_eval_shape(make, key)

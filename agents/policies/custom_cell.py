@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from agents.policies.network import ActivityCarryPolicy, make_ends
+from agents.policies.standardisation import Standardisation
 
 
 class CustomCellPolicy(ActivityCarryPolicy):
@@ -24,6 +25,7 @@ class CustomCellPolicy(ActivityCarryPolicy):
     """
 
     encoder: eqx.nn.Linear | None
+    standardisation: Standardisation | None
     cell: Any
     readout: eqx.nn.Linear
 
@@ -37,6 +39,7 @@ class CustomCellPolicy(ActivityCarryPolicy):
         *,
         key: PRNGKeyArray,
     ) -> None:
+        self.standardisation = None
         self.encoder, input_size, key_hidden, self.readout = make_ends(
             obs_size, action_size, hidden_size, encoding_size, key
         )

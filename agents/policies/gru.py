@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from agents.policies.network import ActivityCarryPolicy, make_ends
+from agents.policies.standardisation import Standardisation
 
 
 @jax.custom_jvp
@@ -91,6 +92,7 @@ class GRUPolicy(ActivityCarryPolicy):
     """
 
     encoder: eqx.nn.Linear | None
+    standardisation: Standardisation | None
     cell: eqx.nn.GRUCell
     readout: eqx.nn.Linear
 
@@ -103,6 +105,7 @@ class GRUPolicy(ActivityCarryPolicy):
         *,
         key: PRNGKeyArray,
     ) -> None:
+        self.standardisation = None
         self.encoder, input_size, key_hidden, self.readout = make_ends(
             obs_size, action_size, hidden_size, encoding_size, key
         )

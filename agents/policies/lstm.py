@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from agents.policies.network import NetworkPolicy, make_ends
+from agents.policies.standardisation import Standardisation
 
 
 class LSTMPolicy(NetworkPolicy):
@@ -16,6 +17,7 @@ class LSTMPolicy(NetworkPolicy):
     """
 
     encoder: eqx.nn.Linear | None
+    standardisation: Standardisation | None
     cell: eqx.nn.LSTMCell
     readout: eqx.nn.Linear
 
@@ -28,6 +30,7 @@ class LSTMPolicy(NetworkPolicy):
         *,
         key: PRNGKeyArray,
     ) -> None:
+        self.standardisation = None
         self.encoder, input_size, key_hidden, self.readout = make_ends(
             obs_size, action_size, hidden_size, encoding_size, key
         )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from agents.policies.network import ActivityCarryPolicy, make_ends
+from agents.policies.standardisation import Standardisation
 
 
 class MLPPolicy(ActivityCarryPolicy):
@@ -17,6 +18,7 @@ class MLPPolicy(ActivityCarryPolicy):
     """
 
     encoder: eqx.nn.Linear | None
+    standardisation: Standardisation | None
     hidden: eqx.nn.Linear
     readout: eqx.nn.Linear
 
@@ -29,6 +31,7 @@ class MLPPolicy(ActivityCarryPolicy):
         *,
         key: PRNGKeyArray,
     ) -> None:
+        self.standardisation = None
         self.encoder, input_size, key_hidden, self.readout = make_ends(
             obs_size, action_size, hidden_size, encoding_size, key
         )

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from agents.policies.standardisation import Standardisation
 from fbx_env import checks
 
 MAX_SIZE = 10**6
@@ -22,10 +23,16 @@ class NetworkPolicy(eqx.Module):
     Subclasses define the hidden layer. A policy acts on one trial, ``vmap`` makes it many:
     ``(obs, carry, *, key) -> (command, carry)``, beginning with ``initial_carry()``. Interventions
     can reach into its units, as it is a ``fbx_env.UnitPolicy``.
+
+    Attributes:
+        encoder: layer with a hyperbolic tangent before the hidden one; ``None`` for no such layer.
+        readout: from the hidden units to the command.
+        standardisation: of observations before anything else; ``None`` to take them as they are.
     """
 
     encoder: eqx.AbstractVar[eqx.nn.Linear | None]
     readout: eqx.AbstractVar[eqx.nn.Linear]
+    standardisation: eqx.AbstractVar[Standardisation | None]
 
     def __call__(
         self, obs: Float[Array, " observation"], carry: Any, *, key: PRNGKeyArray | None = None
@@ -38,6 +45,8 @@ class NetworkPolicy(eqx.Module):
         self, obs: Float[Array, " observation"], carry: Any, *, key: PRNGKeyArray | None = None
     ) -> Any:
         """Return the carry after a step with this observation."""
+        if self.standardisation is not None:
+            obs = self.standardisation(obs)
         inputs = obs if self.encoder is None else jnp.tanh(self.encoder(obs))
         return self.update(inputs, carry)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from agents.policies.network import ActivityCarryPolicy, make_ends
+from agents.policies.standardisation import Standardisation
 from fbx_env import checks
 
 
@@ -62,6 +63,7 @@ class RNNPolicy(ActivityCarryPolicy):
     """
 
     encoder: eqx.nn.Linear | None
+    standardisation: Standardisation | None
     cell: LeakyRNNCell
     readout: eqx.nn.Linear
 
@@ -75,6 +77,7 @@ class RNNPolicy(ActivityCarryPolicy):
         *,
         key: PRNGKeyArray,
     ) -> None:
+        self.standardisation = None
         self.encoder, input_size, key_hidden, self.readout = make_ends(
             obs_size, action_size, hidden_size, encoding_size, key
         )
