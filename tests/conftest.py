@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 # Every annotation of the packages is checked while the tests run, shapes included.
-jaxtyping.install_import_hook(["fbx_env"], "runtime_types.typechecker")
+jaxtyping.install_import_hook(["fbx_env", "agents"], "runtime_types.typechecker")
 
 from fbx_env import make  # noqa: E402
 

@@ -341,6 +341,7 @@ def test_config_refuses_nonsense(field, value, message):
         BPTTConfig(**{field: value})
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_numbers_of_numpy_and_jax_will_do(experiment, policy, key, tmp_path):
     plain = BPTTConfig(n_batches=2, batch_size=1, learning_rate=0.5, clip_norm=2.0)
     given = BPTTConfig(

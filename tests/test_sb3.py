@@ -11,6 +11,7 @@ import tempfile
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from stable_baselines3 import A2C, PPO, SAC, TD3
@@ -56,7 +57,7 @@ def same_commands(model, policy, factor=1.0):
             episode_start=np.array([step == 0]),
             deterministic=True,
         )
-        command, carry = policy(obs[0], carry)
+        command, carry = policy(jnp.asarray(obs[0]), carry)
         np.testing.assert_allclose(command, factor * action[0], rtol=1e-4, atol=1e-5)
 
 

@@ -280,14 +280,16 @@ def _moves(held: _Held, carry: Float[Array | np.ndarray, " floats"]) -> Float[Ar
 
 
 @eqx.filter_jit
-def _slope(held: _Held, carry: Float[np.ndarray, " floats"]) -> Float[Array, "floats floats"]:
+def _slope(
+    held: _Held, carry: Float[Array | np.ndarray, " floats"]
+) -> Float[Array, "floats floats"]:
     slope: Float[Array, "floats floats"] = jax.jacfwd(partial(_moves, held))(jnp.asarray(carry))
     return slope
 
 
 @eqx.filter_jit
 def _outcome(
-    held: _Held, carries: Float[np.ndarray, "points floats"]
+    held: _Held, carries: Float[Array | np.ndarray, "points floats"]
 ) -> tuple[Float[Array, "points controls"], Float[Array, "points units"]]:
     """The commands of a step from some points, and the activity there."""
     unflatten = flattened(held.policy.initial_carry())[1]

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Float, Inexact
 
 from agents.analysis.carries import flattened, in_double
 from agents.optimum.experiment import (
@@ -45,7 +45,7 @@ class Spectrum:
         dt: duration of a step [s].
     """
 
-    eigenvalues: Complex[np.ndarray, "... states"]
+    eigenvalues: Inexact[np.ndarray, "... states"]
     dt: float
 
     @property

@@ -196,7 +196,7 @@ def make_setup(
     params: ReachParams,
     config: BPTTConfig,
     where_train: Callable[[Any], Any] | None,
-    optimizer: optax.GradientTransformation | None,
+    optimizer: optax.GradientTransformation | optax.MultiSteps | None,
 ) -> Setup:
     """Return what stays the same during a training run; errors as of ``train_scan``."""
     checks.instance("config", config, BPTTConfig)
@@ -284,7 +284,7 @@ def train_scan(
     *,
     key: PRNGKeyArray,
     where_train: Callable[[Any], Any] | None = None,
-    optimizer: optax.GradientTransformation | None = None,
+    optimizer: optax.GradientTransformation | optax.MultiSteps | None = None,
 ) -> tuple[Any, dict[str, Float[Array, " updates"]]]:
     """Train a policy by one pure function, for use inside ``jax.jit`` and ``jax.vmap``.
 

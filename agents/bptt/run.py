@@ -160,7 +160,7 @@ class Run:
         last = self.history.since(done - 1)["training_total"][-1]
         self.report(
             f"{label.format(done - 1)}:\n"
-            f"    {mean}training loss: {_mean_and_range(last)}\n"
+            f"    {mean}training loss: {_mean_and_range(np.asarray(last))}\n"
             f"    {mean}validation loss: {_mean_and_range(np.asarray(losses['total']))}\n"
         )
 

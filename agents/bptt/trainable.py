@@ -78,7 +78,7 @@ def unfrozen(tree: PyTree, freezes: Sequence[Frozen], share: Float[Array, ""]) -
     for freeze in freezes:
         acts = (freeze.start <= share) & (share < freeze.end)
 
-        def without(leaf: Any, mark: bool, acts: Bool[Array, ""] = acts) -> Any:
+        def without(leaf: Any, mark: bool | None, acts: Bool[Array, ""] = acts) -> Any:
             return leaf if leaf is None or not mark else jnp.where(acts, 0.0, leaf)
 
         tree = jax.tree.map(without, tree, freeze.marks, is_leaf=lambda leaf: leaf is None)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import equinox as eqx
 import jax
 import tyro
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from agents.bptt import BPTTConfig, Computers, Ramp, TrainingError, train, train_replicates
 from agents.commands.options import Start
@@ -174,7 +174,7 @@ class Train(TrainingCommand):
         seconds = checks.number("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
         return Checkpoints(folder, every_seconds=seconds, resume=True)
 
-    def keys(self) -> PRNGKeyArray:
+    def keys(self) -> Key[Array, "3"]:
         """Keys for the initial weights, for training and for evaluation."""
         return jax.random.split(key_from(self.seed), 3)
 

@@ -24,9 +24,8 @@ enable_x64: Any = vars(jax).get("enable_x64", vars(jax.experimental).get("enable
 CHUNK = 1024
 """How many points are evaluated at once, so that one compilation serves any number of them."""
 
-Indices = Int[np.ndarray, " items"]
-Vectors = Float[np.ndarray, "*#items size"]
-"""One for each item, or one for all."""
+Indices = Int[np.ndarray, " _"]
+Vectors = Float[np.ndarray, "_ _"]
 
 
 class Moved(NamedTuple):
@@ -103,23 +102,29 @@ class Experiment:
         state = start_of_trial(self.params, one, drawn)
         return with_drawn(self.params, drawn), state.replace(time=jnp.int32(time))
 
-    def start(self, trial: Indices, normals: Vectors | None = None) -> Vectors:
-        """The states at the start of some of the trials."""
+    def start(
+        self,
+        trial: Int[np.ndarray, " items"],
+        normals: Float[np.ndarray, "#items normals"] | None = None,
+    ) -> Float[np.ndarray, "items states"]:
+        """The states at the start of some of the trials, with noise of each or of all."""
         normals = np.zeros((1, self.n_start_normals)) if normals is None else normals
         starts = self._evaluate(_starts, (self.trial_in_state, self.params), trial, normals)[0]
         return np.asarray(starts)
 
     def step(
         self,
-        trial: Indices,
-        time: Indices,
-        point: Vectors,
+        trial: Int[np.ndarray, " items"],
+        time: Int[np.ndarray, " items"],
+        point: Float[np.ndarray, "#items point"],
         *,
-        direction: Vectors | None = None,
-        normals: Vectors | None = None,
+        direction: Float[np.ndarray, "#items point"] | None = None,
+        normals: Float[np.ndarray, "#items normals"] | None = None,
         weights: Float[np.ndarray, " terms"] | None = None,
     ) -> Moved:
         """Take a step from each point.
+
+        Points, directions and noise are given for each item, or once for all.
 
         Args:
             trial: of each, as an index.

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 from agents.optimum.experiment import Experiment, Indices, Moved, Vectors
 from agents.optimum.refusals import check_finite, check_is_linear_quadratic
@@ -112,7 +112,7 @@ class Steps(NamedTuple):
     trial: Indices
     time: Indices
 
-    def some(self, which: Indices | slice) -> Steps:
+    def some(self, which: Indices | Bool[np.ndarray, " _"] | slice) -> Steps:
         """Some of these steps."""
         return self._replace(trial=self.trial[which], time=self.time[which])
 
@@ -199,8 +199,10 @@ def all_steps(experiment: Experiment) -> Steps:
 
 
 def over_noise(
-    function: Callable[[Float[np.ndarray, "1 normals"]], Vectors], n_normals: int, which: Indices
-) -> Vectors:
+    function: Callable[[Float[np.ndarray, "1 normals"]], Float[np.ndarray, "..."]],
+    n_normals: int,
+    which: Indices,
+) -> Float[np.ndarray, "..."]:
     """The expectation of a function that is quadratic in some independent normal numbers."""
     middle = function(np.zeros((1, n_normals)))
     expected = middle.copy()
@@ -209,7 +211,9 @@ def over_noise(
     return expected
 
 
-def signatures(steps: Steps) -> tuple[Vectors, Vectors]:
+def signatures(
+    steps: Steps,
+) -> tuple[Float[np.ndarray, "steps 4"], Float[np.ndarray, "steps 1"]]:
     """Of dynamics and of costs: numbers that differ between steps if any derivative does."""
     random = np.random.default_rng(0)
     direction = random.normal(size=(1, steps.base.shape[1]))
@@ -226,12 +230,14 @@ def signatures(steps: Steps) -> tuple[Vectors, Vectors]:
     return np.concatenate(dynamics), np.concatenate(costs)
 
 
-def summary(vectors: Vectors) -> Float[np.ndarray, " items"]:
+def summary(vectors: Float[np.ndarray, "items size"]) -> Float[np.ndarray, " items"]:
     """A number for each vector, which hardly ever is the same for two."""
     return vectors @ np.random.default_rng(1).normal(size=vectors.shape[1])
 
 
-def _unique(rows: Float[np.ndarray, "rows columns"]) -> tuple[Indices, Indices]:
+def _unique(
+    rows: Real[np.ndarray, "rows columns"],
+) -> tuple[Int[np.ndarray, " kinds"], Int[np.ndarray, " rows"]]:
     """The first of each kind of rows that agree, and the kind of each row."""
     check_finite(rows)
     mantissa, exponent = np.frexp(rows)
@@ -298,8 +304,15 @@ def _relevant(
 
 
 def _affine(
-    steps: Steps, states: Indices, regulated: Indices, varying: Indices
-) -> tuple[Vectors, Vectors, Float[np.ndarray, " steps"]]:
+    steps: Steps,
+    states: Int[np.ndarray, " states"],
+    regulated: Int[np.ndarray, " regulated"],
+    varying: Indices,
+) -> tuple[
+    Float[np.ndarray, "steps states"],
+    Float[np.ndarray, "steps regulated"],
+    Float[np.ndarray, " steps"],
+]:
     """Drift, gradient of the expected loss, and loss without noise, of every step."""
     drifts, gradients, losses = [], [], []
     for block in steps.blocks():
@@ -316,7 +329,7 @@ def _affine(
 
 def curvature(
     steps: Steps,
-    point: Indices,
+    point: Int[np.ndarray, " point"],
     varying: Indices,
     weights: Float[np.ndarray, " terms"] | None = None,
 ) -> Float[np.ndarray, "steps point point"]:

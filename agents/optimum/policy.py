@@ -25,6 +25,7 @@ from agents.optimum.refusals import check_finite
 from agents.optimum.regulator import Regulator, regulate
 from agents.optimum.structure import times
 from fbx_env import ReachParams, Trial, checks
+from fbx_env.parts.component import Vector
 
 DISTRUST = 1e-9
 """Standard deviation of noise on each state of the plant for which filters are made, beside what
@@ -101,7 +102,7 @@ class OptimalPolicy(eqx.Module):
     def __init__(
         self,
         params: ReachParams,
-        start: Float[Array, "2"] | None = None,
+        start: Vector | None = None,
         *,
         trial: Trial | None = None,
     ) -> None:
@@ -150,7 +151,7 @@ class OptimalPolicy(eqx.Module):
 def expected_loss(
     params: ReachParams,
     trials: Trial,
-    start: Float[Array, "2"] | None = None,
+    start: Vector | None = None,
 ) -> OptimalLoss:
     """The loss to expect of ``OptimalPolicy(params, start)`` on these trials, by term.
 

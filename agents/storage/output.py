@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from typing import Any, Protocol, runtime_checkable
 
 BROKEN = (
     *(errno.EPIPE, errno.ECONNRESET, errno.EIO, errno.EBADF),
@@ -54,6 +54,19 @@ def reporter(write: Callable[[str], None] | None) -> Callable[[str], None]:
     return report
 
 
+@runtime_checkable
+class Stream(Protocol):
+    """A stream of text, such as ``sys.stderr``."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
+
+    def fileno(self) -> int: ...
+
+
 class TolerantStream:
     """A text stream that never fails to write; for ``tqdm(file=...)`` and as ``sys.stdout``.
 
@@ -61,7 +74,7 @@ class TolerantStream:
         stream: such as ``sys.stderr``, which is ``None`` if it was closed.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: Stream | None) -> None:
         self.stream = stream
         self._report = reporter(None if stream is None else self._write)
 
@@ -106,7 +119,7 @@ def tolerant_output() -> Iterator[None]:
             _drop_if_broken(stream)
 
 
-def _drop_if_broken(stream: TextIO | None) -> None:
+def _drop_if_broken(stream: Stream | None) -> None:
     if stream is None:
         return
     try:
