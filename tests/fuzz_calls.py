@@ -59,7 +59,7 @@ def calls() -> dict[str, Call]:
     config = agents.BPTTConfig(n_batches=1, batch_size=1)
     training = {"policy": policy, "env": env, "params": params, "config": config, "key": KEY}
     quiet = {"write": None, "optimizer": optax.sgd(0.1), "where_train": lambda policy: policy}
-    judged = {**rolling, "policy_costs": (), "n_starts": 0}
+    evaluating = {**rolling, "policy_costs": (), "n_starts": 0}
     sizes = {"obs_size": 8, "action_size": 2, "hidden_size": 2, "key": KEY}
     context = agents.point_mass_nn_simple_reaches(
         hidden_size=2, max_steps_in_episode=3, key=KEY, n_replicates=1
@@ -113,7 +113,7 @@ def calls() -> dict[str, Call]:
             },
         ),
         "BPTTConfig": (agents.BPTTConfig, vars(config)),
-        "evaluate": (agents.evaluate, judged),
+        "evaluate": (agents.evaluate, evaluating),
         "optimal_loss": (agents.optimal_loss, {"params": params, "trials": trials}),
         "expected_loss": (agents.expected_loss, {"params": params, "trials": trials}),
         "OptimalPolicy": (agents.OptimalPolicy, {"params": params}),

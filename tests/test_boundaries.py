@@ -91,7 +91,7 @@ def trained(policy=POLICY, env=ENV, params=PARAMS, config=ONE, key=KEY, **option
     return train(policy, env, params, config, key=key, write=None, **options)
 
 
-def judged(params=PARAMS, n_starts=0):
+def scored(params=PARAMS, n_starts=0):
     return evaluate(POLICY, ENV, params, TRIALS, n_starts=n_starts, key=KEY)
 
 
@@ -246,9 +246,9 @@ CASES = [
     (lambda: trained(checkpoints="here"), TypeError, "checkpoints must be a Checkpoints"),
     (lambda: trained(policy=3), TypeError, "policy must have __call__, initial_carry, activity"),
     (lambda: rolled(policy=np.float64(1)), TypeError, "policy must have __call__"),
-    (lambda: judged(params=3), TypeError, "params must be a ReachParams, got 3"),
-    (lambda: judged(n_starts=10**9), ValueError, "n_starts must be at most 1000, got 1000000000"),
-    (lambda: judged(n_starts=-1), ValueError, "n_starts must be at least 0, got -1"),
+    (lambda: scored(params=3), TypeError, "params must be a ReachParams, got 3"),
+    (lambda: scored(n_starts=10**9), ValueError, "n_starts must be at most 1000, got 1000000000"),
+    (lambda: scored(n_starts=-1), ValueError, "n_starts must be at least 0, got -1"),
     (
         lambda: train(POLICY, ENV, PARAMS, ONE, key=KEY, write=3),
         TypeError,

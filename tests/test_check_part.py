@@ -105,7 +105,7 @@ def choosing(self, state, control, load, dt):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, PointMass) else "",
 )
-def test_a_wrong_plant_is_told_what_is_wrong(part, message):
+def test_the_fault_of_a_wrong_plant_is_named(part, message):
     with pytest.raises(ValueError, match=message):
         check_part(part, ReachParams(task=SimpleReaches(workspace=((0.1, 0.1), (0.4, 0.4)))))
 
@@ -194,7 +194,7 @@ class WideDraw(Draw):
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )
-def test_a_wrong_part_is_told_what_is_wrong(part, message):
+def test_the_fault_of_a_wrong_part_is_named(part, message):
     with pytest.raises(ValueError, match=message):
         check_part(part)
 

@@ -46,7 +46,7 @@ def smallest_difference(hexes, vision):
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_colours_are_told_apart(vision):
+def test_colours_can_be_distinguished(vision):
     """A difference of about 2 is just noticed; 10 is seen at a glance."""
     seven = colors.cyclic(2 * np.pi * np.arange(7) / 7)
     eight = colors.cyclic(2 * np.pi * np.arange(8) / 8)

@@ -86,7 +86,7 @@ def test_costs_of_the_policy_are_options():
     assert [cost.name for cost in options.parse(Train, [], "train").policy_costs] == ["hidden"]
 
 
-def test_numbers_that_several_parts_have_are_told_apart_by_their_places():
+def test_numbers_that_several_parts_have_are_distinguished_by_their_places():
     class Wind(Load):
         name = "wind"
         strength: Scalar = number("strength of the wind", default=1.0, unit="N")

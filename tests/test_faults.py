@@ -72,5 +72,5 @@ def test_debugging_changes_no_result(key):
     assert eqx.tree_equal(plain, debugged)
 
 
-def test_no_failure_is_told():
+def test_no_failure_is_reported():
     assert first_failure(lambda: jnp.sin(1.0)).endswith("the fault is one of rounding")

@@ -103,7 +103,7 @@ def from_table(table):
         (optax.contrib.muon(0.1), optax.contrib.muon(0.1, beta=0.9)),
     ],
 )
-def test_optimisers_are_told_apart_by_what_they_compute(optimizers):
+def test_optimisers_are_distinguished_by_what_they_compute(optimizers):
     def of(optimizer):
         return fingerprint(optimizer.update, PARAMS, optimizer.init(PARAMS), PARAMS)
 

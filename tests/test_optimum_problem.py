@@ -386,7 +386,7 @@ def test_the_naive_regulator_meets_pulses_that_are_drawn():
 
 
 @pytest.mark.parametrize("id", ["PointMassTrack-v0", "PointMassDelayedReach-v0"])
-def test_a_policy_that_is_told_its_trial_reaches_the_optimum(id, key):
+def test_a_policy_that_knows_its_trial_reaches_the_optimum(id, key):
     env, params = make(id, max_force=100.0)
     trial = jax.tree.map(lambda leaf: leaf[2], params.task.validation_trials())
     reward = rollout(env, params, OptimalPolicy(params, trial=trial), trial, key).reward

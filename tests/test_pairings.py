@@ -327,7 +327,7 @@ def test_a_cost_that_is_not_one_number_is_refused(context, key):
         task.loss.without("hidden")
 
 
-def test_a_task_judges_by_its_own_weights(replicates, key):
+def test_a_task_evaluates_by_its_own_weights(replicates, key):
     task = replicates.task.with_weights(hidden=2.0, command=3.0)
     model = tree_take(replicates.model, 1)
     _, losses = task.eval_with_loss(model, key=key)

@@ -47,7 +47,7 @@ def test_the_tasks_of_an_arm_lie_where_its_reaches_do(task, n_steps):
     assert (starts <= high + 1e-6).all()
 
 
-def test_to_be_told_when_the_go_comes_gains_little():
+def test_knowing_when_the_go_comes_gains_little():
     """Until then the effector is to be still, so that it cannot be under way when the go comes."""
     _, params = make("PointMassDelayedReach-v0")
     trial = DelayedReachTrial((0.0, 0.0), (0.5, 0.0), (0.5, 0.7))

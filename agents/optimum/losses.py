@@ -43,7 +43,7 @@ Covariances = Float[np.ndarray, "steps groups regulated regulated"]
 
 
 class OptimalLoss(NamedTuple):
-    """A loss, and what it is.
+    """A loss by term, and in which sense it is the least.
 
     Attributes:
         losses: mean over trials of the weighted loss, expected over noise, by term.
@@ -51,7 +51,7 @@ class OptimalLoss(NamedTuple):
         peak_command: the largest number that is commanded in any trial, without what is added in
             answer to noise, in the units of the command.
         kind: ``"exact optimum"``, or ``"exact expected optimum"`` where there is noise;
-            ``"bound"`` where agents cannot reach it, since they are not told as much.
+            ``"bound"`` where agents cannot reach it, as they observe less.
     """
 
     losses: dict[str, float]
@@ -71,12 +71,12 @@ def optimal_loss(
     """The least loss that any agent can reach on these trials, by term.
 
     It is known for every experiment whose steps are affine and whose loss is quadratic, whoever
-    wrote its parts. It is the loss of a controller that is told at the start all there is to know
-    about a trial. Where the first observation tells as much, it is what the best agent gets. Where
-    it does not, as with sensory noise, it is a bound and the best agent may be far from it:
-    ``expected_loss`` is what ``OptimalPolicy`` gets then. Noise of constant size is met by the
-    regulator with Kalman's filter. Noise that grows with the command is met by the regulator that
-    knows the state, a bound where agents do not.
+    wrote its parts. It is the loss of a controller that knows everything about a trial from its
+    start. The best agent reaches it where the first observation determines the trial. Elsewhere, as
+    with sensory noise, it is a bound, and the best agent may be far from it: ``expected_loss`` is
+    the loss of ``OptimalPolicy`` then. With noise of constant size the controller is the regulator
+    with Kalman's filter. With noise that grows with the command it is the regulator that knows the
+    state, which is a bound where agents do not.
 
     Args:
         params: the experiment.

@@ -71,7 +71,7 @@ class Result:
 
 
 class Probe(eqx.Module):
-    """A fixed feedback of what is observed, whose losses tell experiments apart.
+    """A fixed feedback of the observation, whose losses distinguish experiments.
 
     It knows nothing of the plant or the task. Its commands are bounded, so that its losses are
     finite where those of an unstable feedback would not be.
@@ -102,15 +102,15 @@ class Probe(eqx.Module):
 def make_probe(env: ReachEnv, params: ReachParams) -> Probe:
     """Make the probe of an experiment: the same for each part of an observation by its name.
 
-    What agents alone are told of, the time and draws, has no weight in it.
+    Parts that only some agents observe, the time and draws, have no weight in it.
     """
     layout = env.observation_layout(params)
-    told = {"time", *(draw.number for draw in params.draws)}
+    optional = {"time", *(draw.number for draw in params.draws)}
     generator = np.random.default_rng(PROBE_SEED)
     controls = params.plant.controls
     weights = np.zeros((len(controls), max(part.stop for part in layout.values())), np.float32)
     for name, part in layout.items():
-        if name not in told:
+        if name not in optional:
             size = (len(controls), part.stop - part.start)
             weights[:, part] = generator.normal(size=size)
     bounds = [[float(each.low), float(each.high)] for each in controls]
@@ -159,7 +159,7 @@ def check_task(folder: Path, description: dict[str, Any], params: ReachParams) -
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Return what was compared in a folder.
+    """Return the description of the comparison in a folder.
 
     Raises:
         ValueError: if the folder holds no comparison.
@@ -175,7 +175,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def experiment_of(folder: Path, description: dict[str, Any]) -> Experiment:
-    """Return the experiment in which was compared.
+    """Return the experiment of a comparison.
 
     Raises:
         ValueError: if it has settings that there are not, as those of a later version.

@@ -35,11 +35,11 @@ class Clock(Component):
 
     @property
     def progress(self) -> Float[Array, ""]:
-        """How much of the trial has passed, from 0 to 1."""
+        """The fraction of the trial that has passed, from 0 to 1."""
         return self.step.astype(float) / self.n_steps
 
     def has_reached(self, time: Scalar, *, epoch: str = "") -> Bool[Array, ""]:
-        """Whether a time [s] has come, as exactly as whole steps can be told apart.
+        """Whether a time [s] has been reached, within a thousandth of a step.
 
         Args:
             time: since the start of the trial, or of the epoch.
@@ -70,7 +70,7 @@ class Clock(Component):
         return jnp.any(self.epoch == indices)
 
     def progress_in(self, epochs: Sequence[str]) -> Float[Array, ""]:
-        """How much has passed from the start of the first to the end of the last of the epochs.
+        """The fraction that has passed of the time from the first to the last of some epochs.
 
         Args:
             epochs: their names; none for the whole trial.
