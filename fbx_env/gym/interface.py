@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from fbx_env import checks
-from fbx_env.gym.batch import ReachBatch, Rows
+from fbx_env.gym.batch import ReachBatch
 from fbx_env.gym.frame import Scene, import_pygame
+from fbx_env.gym.programs import Rows
 from fbx_env.gym.render import Recorder, Window
 from fbx_env.params import ReachParams
 from fbx_env.parts.plants.plant import control_bounds

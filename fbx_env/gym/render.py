@@ -12,8 +12,8 @@ from gymnasium.error import ResetNeeded
 from jaxtyping import Bool, Float, UInt8
 
 from fbx_env.env import ReachState
-from fbx_env.gym.batch import Layout, Rows
 from fbx_env.gym.frame import PALE, SIDE, Frame, Scene, import_pygame
+from fbx_env.gym.programs import Layout, Rows
 from fbx_env.params import ReachParams
 from fbx_env.parts.draws.drawing import with_drawn
 from fbx_env.parts.plants.visible_plant import Outline, VisiblePlant

@@ -12,7 +12,6 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int, UInt32
 
 from fbx_env import checks
-from fbx_env.gym.batch import Rows
 from fbx_env.gym.frame import Frame, render_frame
 from fbx_env.gym.interface import Interface
 from fbx_env.gym.options import (
@@ -25,6 +24,7 @@ from fbx_env.gym.options import (
     trial_options,
     whole_seed,
 )
+from fbx_env.gym.programs import Rows
 from fbx_env.gym.render import MODES, grid, side_in_grid
 from fbx_env.gym.single import ReachGymEnv
 from fbx_env.registration import ENV_ID
