@@ -18,6 +18,7 @@ import jaxtyping
 import matplotlib as mpl
 import numpy as np
 import pytest
+from compiler import be_quick
 
 # Every annotation of the packages is checked while the tests run, shapes included.
 jaxtyping.install_import_hook(["fbx_env", "agents"], "runtime_types.typechecker")
@@ -67,6 +68,12 @@ def pytest_configure(config):
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     # Scripts start their background jobs with SIGINT ignored, and this may be one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Compile as the test asks for."""
+    be_quick(item.get_closest_marker("optimised") is None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -31,6 +31,8 @@ from fbx_env import (
 )
 from fbx_env.parts.plants.plant import Control
 
+pytestmark = pytest.mark.optimised
+
 
 class CountingState(Component):
     body: Effector

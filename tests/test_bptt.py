@@ -173,7 +173,7 @@ def test_gradients_beyond_the_limit_count_as_if_at_it():
     assert not np.allclose(second_step([0.06, 0.08], small), at_limit, rtol=1e-2)
 
 
-def test_longer_trainings_take_smaller_steps_unless_told():
+def test_longer_trainings_take_smaller_steps_unless_set():
     for n_batches, rate in ((1, 0.01), (1500, 0.01), (3000, 0.005), (6000, 0.0025)):
         schedule = Rates.of(BPTTConfig(n_batches=n_batches)).schedule
         assert schedule(0) == pytest.approx(rate)

@@ -22,6 +22,8 @@ from agents.storage import files
 from agents.storage.checkpoints import CheckpointManager, from_bytes, read_checkpoint, to_bytes
 from agents.storage.identity import describe, fingerprint
 
+pytestmark = pytest.mark.optimised
+
 STATE = {
     "weights": jnp.linspace(0, 1, 500),
     "halves": jnp.arange(3, dtype=jnp.bfloat16),

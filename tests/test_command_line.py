@@ -305,6 +305,7 @@ def test_the_version_and_the_list_of_commands_need_no_jax():
     assert "Union" not in done.stdout
 
 
+@pytest.mark.optimised
 @pytest.mark.slow
 def test_the_main_job_ends_close_to_the_optimum(tmp_path):
     """The default command, as a user types it."""

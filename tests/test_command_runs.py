@@ -15,6 +15,8 @@ from agents import History, load_model
 from agents.commands import train
 from agents.storage.files import locked
 
+pytestmark = pytest.mark.optimised
+
 TINY = ["--n-batches", "6", "--batch-size", "1", "--log-step", "3", "--hidden-size", "3"]
 TINY += ["--max-steps-in-episode", "4", "--n-replicates", "2"]
 

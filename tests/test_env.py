@@ -15,6 +15,8 @@ from ids import EACH_PART
 
 from fbx_env import ReachEnv, ReachParams, Trial, make
 
+pytestmark = pytest.mark.optimised
+
 COSTLY = {"sensory_delay": 2, "motor_delay": 1, "sensory_noise": 0.1, "signal_noise": 0.3}
 
 

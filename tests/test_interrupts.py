@@ -12,6 +12,8 @@ import pytest
 from agents.storage import interrupts
 from agents.storage.interrupts import WATCHED, Interrupted, requests_to_stop
 
+pytestmark = pytest.mark.optimised
+
 
 @pytest.fixture(autouse=True)
 def handlers():

@@ -22,6 +22,8 @@ from agents import (
 from agents.storage import checkpoints as storage
 from fbx_env import make
 
+pytestmark = pytest.mark.optimised
+
 CONFIG = BPTTConfig(n_batches=12, batch_size=2, log_step=5)
 TIMES = {"seconds"}
 

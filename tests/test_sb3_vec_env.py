@@ -15,6 +15,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormali
 from agents.sb3_vec_env import ReachVecEnv
 from fbx_env import PointMass, ReachGymEnv
 
+pytestmark = pytest.mark.optimised
+
 NOISY = {
     "max_steps_in_episode": 7,
     "sensory_delay": 2,

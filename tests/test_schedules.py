@@ -56,6 +56,7 @@ def test_validation_is_of_the_experiment_itself(problem, key):
     assert not np.isclose(there, other, rtol=1e-6)
 
 
+@pytest.mark.optimised
 def test_stopped_and_resumed_is_bit_identical_and_another_schedule_is_refused(
     problem, key, tmp_path
 ):

@@ -15,6 +15,8 @@ from gymnasium.utils.passive_env_checker import env_reset_passive_checker, env_s
 
 from fbx_env import PointMass, ReachEnv, ReachGymEnv, ReachParams, make
 
+pytestmark = pytest.mark.optimised
+
 NOISY = {
     "sensory_delay": 2,
     "motor_delay": 1,

@@ -51,6 +51,7 @@ def test_in_gymnax(experiment, key):
     assert obs.shape == (5, *env.observation_space(params).shape)
 
 
+@pytest.mark.optimised
 def test_in_gymnasium_one_trial_and_many_have_the_same_numbers(experiment):
     env = gymnasium.make("PointMassReach-v0", **experiment)
     envs = gymnasium.make_vec("PointMassReach-v0", num_envs=3, **experiment)

@@ -12,6 +12,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from fbx_env import ReachGymEnv, ReachVectorEnv, make
 
+pytestmark = pytest.mark.optimised
+
 NOISY = {
     "max_steps_in_episode": 7,
     "sensory_delay": 2,
