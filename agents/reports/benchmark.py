@@ -144,9 +144,10 @@ def update_memory(work: Work, n_devices: int = 1) -> float:
     return float(used.temp_size_in_bytes) / 1024**2
 
 
-def training_speed(devices: list[jax.Device] | None, repeats: int) -> list[Row]:
+def training_speed(
+    devices: list[jax.Device] | None, repeats: int, n_updates: int = 20
+) -> list[Row]:
     """Updates on the tutorial's work, beside a matrix product, and five replicates of it."""
-    n_updates = 20
     one, five = Work(), Work(n_replicates=5)
     product, operations = matrix_product()
     functions = {

@@ -116,7 +116,7 @@ def _steps_of_one(env: Any, n_steps: int) -> Callable[[], None]:
     return play
 
 
-def sb3_speed(repeats: int) -> list[Row]:
+def sb3_speed(repeats: int, total_steps: int = 100_000) -> list[Row]:
     """Steps of the environments of Stable-Baselines3, and their share of the time of its PPO.
 
     Raises:
@@ -132,7 +132,7 @@ def sb3_speed(repeats: int) -> list[Row]:
     many.reset()
     actions = np.zeros((n_envs, 2), np.float32)
     seconds = median_seconds({"ours": lambda: [many.step(actions) for _ in range(200)]}, repeats)
-    recipe = dataclasses.replace(learner.options().recipe, total_steps=100_000)
+    recipe = dataclasses.replace(learner.options().recipe, total_steps=total_steps)
     model = make_learner(recipe, ReachParams(), 0)
     env: Any = model.get_env()
     inner, spent = env.unwrapped, [0.0]
