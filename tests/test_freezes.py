@@ -32,6 +32,7 @@ def assert_close(one, other):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.optimised
 def test_what_is_frozen_all_along_is_what_does_not_learn(problem):
     frozen = trained(problem, Freeze(cell))
     assert eqx.tree_equal(frozen.cell, problem[0].cell)

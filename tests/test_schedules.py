@@ -1,6 +1,7 @@
 """Schedules change numbers of the experiment during training, and nothing else."""
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,7 +22,7 @@ def test_a_ramp_goes_from_start_to_end(problem):
     params = problem[2]
 
     def strengths(ramp):
-        return [float(ramp(np.float32(x), params).loads[0].strength) for x in (0, 0.25, 0.5, 1)]
+        return [float(ramp(jnp.float32(x), params).loads[0].strength) for x in (0, 0.25, 0.5, 1)]
 
     np.testing.assert_allclose(strengths(RAMP), [0, 2, 4, 8], rtol=1e-6)
     cosine = Ramp("loads.curl.strength", 0.0, 8.0, "cosine")
