@@ -169,7 +169,7 @@ def test_noise_that_grows_with_the_command_to_seven_digits(noise, curl, total, o
     ],
 )
 def test_noise_that_grows_with_the_command_is_what_20000_trials_cost(overrides, kind, start, key):
-    env, params = make(**overrides)
+    env, params = make(**overrides, max_steps_in_episode=33, dt=0.15)
     trial = Trial((0.0, 0.0), (0.6, -0.4))
     trials = jax.tree.map(lambda leaf: jnp.tile(leaf, (20_000, 1)), trial)
     rewards = rollout(env, params, OptimalPolicy(params, start), trials, key).reward
