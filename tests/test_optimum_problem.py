@@ -324,8 +324,9 @@ class CorrelatedNoise(Channel):
 
 def test_coloured_noise_counts_through_its_state(key):
     env, params = make(motor=CorrelatedNoise())
-    trials = jax.tree.map(lambda leaf: jnp.repeat(leaf, 700, 0), params.task.validation_trials())
-    rewards = rollout(env, params, OptimalPolicy(params), trials, key).reward
+    trials = params.task.validation_trials()
+    repeated = jax.tree.map(lambda leaf: jnp.repeat(leaf, 700, 0), trials)
+    rewards = rollout(env, params, OptimalPolicy(params), repeated, key).reward
     optimum = optimal_loss(params, trials)
     assert optimum.kind == "exact expected optimum"
     losses = -np.asarray(rewards.sum(-1))
