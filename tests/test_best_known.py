@@ -138,3 +138,21 @@ def test_a_goal_out_of_reach_is_refused():
     _, params = make("TwoLinkArmReach-v0")
     with pytest.raises(ValueError, match="goal must be within the reach of TwoLinkArm, got .2.0"):
         best_known_loss(params, Trial((0.0, 0.4), (2.0, 0.0)))
+
+
+@pytest.mark.slow
+@pytest.mark.optimised
+def test_a_reach_of_a_muscle_arm_is_better_than_the_best_of_another_search():
+    """Whose author tried many starts, and says that it is not proved to be the best."""
+    with np.load(DATA / "optimal_reach_thelen.npz") as file:
+        of = {name: file[name][4] for name in ("goal", "hand_pos", "loss_terms")}
+    env, params = make("MuscleArmReach-v0")
+    with jax.enable_x64(True):
+        trial = Trial(of["hand_pos"][0], of["goal"])
+    best = best_known_loss(params, trial, n_starts=2)
+    assert best.total < of["loss_terms"].sum()
+    # It is what the environment itself makes of these commands.
+    trial, policy = Trial(of["hand_pos"][0], of["goal"]), Commands(jnp.asarray(best.commands[0]))
+    trajectory = rollout(env, params, policy, trial, jax.random.key(0))
+    total = sum(trajectory.losses[name].sum() for name in TERMS)
+    assert total == pytest.approx(best.total, rel=2e-3)

@@ -361,3 +361,13 @@ def test_a_plant_with_six_commands_is_trained_evaluated_and_drawn(training, tmp_
     assert params.plant.mass == 2
     assert policy.readout.bias.shape == (6,)
     assert set(fingerprint(params)) >= {"position", "random_command"}
+
+
+def test_options_that_are_not_given_are_those_of_the_recipe():
+    words = ["train", "--env", "MuscleArmReach-v0", "--batch-size", "2"]
+    command = command_line.parse(words)
+    assert (command.bptt.n_batches, command.bptt.batch_size) == (10_000, 2)
+    assert command.hidden_weight == 0.0
+    network = command.untrained(*command.problem())
+    assert network.standardisation is not None
+    assert command_line.parse(["train"]).bptt.n_batches == 3000

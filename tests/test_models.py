@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 from test_archive import forged
 
-from agents import CustomCellPolicy, OptimalPolicy, RNNPolicy, load_model, make_policy, save_model
+from agents import (
+    CustomCellPolicy,
+    OptimalPolicy,
+    RNNPolicy,
+    load_model,
+    make_policy,
+    pairing,
+    save_model,
+)
 from agents.policies import POLICIES, count_replicates
 from agents.storage import archive
 from fbx_env import LossTerm, PointMass, ReachParams, make, number, rollout, tree_take
@@ -89,6 +97,15 @@ def test_a_cell_of_ones_own_comes_back(key, tmp_path):
     assert isinstance(loaded.cell.table["numpy"], np.ndarray)
     assert (loaded.cell.leak, loaded.cell.name) == (0.1, None)
     np.testing.assert_array_equal(loaded.cell.plant.mass, policy.cell.plant.mass)
+
+
+def test_the_network_of_a_muscle_arm_comes_back(key, tmp_path):
+    """With how observations are standardised, and a readout whose output is squared."""
+    context = pairing("MuscleArmReach-v0", hidden_size=3, n_replicates=2, key=key)
+    save_model(tmp_path, context.model, context.task.params)
+    loaded = load_model(tmp_path)[0]
+    assert eqx.tree_equal(context.model, loaded, typematch=True)
+    assert loaded.standardisation == context.model.standardisation
 
 
 def test_the_optimal_policy_comes_back(tmp_path):

@@ -143,11 +143,33 @@ def test_a_muscle_arm_sees_and_feels_late_and_begins_with_small_commands(key):
     assert (swift.sensory.delay, swift.proprioception.delay) == (7, 0)
     torques = pairing("TwoLinkArmReach-v0", hidden_size=4, key=key)
     assert torques.task.params.sensory.delay == 0
+    # A muscle is hardly excited by a network that is not active; torques are zero then.
+    none = jnp.zeros(4)
+    np.testing.assert_allclose(context.model.readout(none), 0.01, rtol=1e-6)
+    np.testing.assert_array_equal(torques.model.readout(none), 0.0)
     # Both are drawn from as wide a range.
     largest, smallest = (
         float(jnp.abs(each.model.readout.weight).max()) for each in (torques, context)
     )
     assert smallest < 0.1 / 4**0.5 < largest
+
+
+def test_what_an_arm_senses_is_standardised_by_how_trials_begin(key):
+    context = pairing("TwoLinkArmReach-v0", hidden_size=4, n_replicates=2, key=key)
+    env, params = context.task.env, context.task.params
+    starts = jax.vmap(lambda key: env.reset(key, params)[0])(jax.random.split(key, 2000))
+    standardised = jax.vmap(context.model.standardisation)(starts)
+    layout = env.observation_layout(params)
+    for name, part in layout.items():
+        if jnp.ptp(starts[:, part], axis=0).max() > 0:
+            np.testing.assert_allclose(standardised[:, part].mean(0), 0.0, atol=0.1)
+            np.testing.assert_allclose(standardised[:, part].std(0), 1.0, atol=0.1)
+        else:  # At rest there is no velocity.
+            assert "velocity" in name
+            np.testing.assert_array_equal(standardised[:, part], starts[:, part])
+    before = context.model.standardisation
+    assert context.train(n_batches=2, key=key, write=None)[0].standardisation == before
+    assert pairing(hidden_size=4, key=key).model.standardisation is None
 
 
 def test_unknown_keywords_are_named(key):
