@@ -165,7 +165,7 @@ def test_what_an_arm_senses_is_standardised_by_how_trials_begin(key):
             np.testing.assert_allclose(standardised[:, part].mean(0), 0.0, atol=0.1)
             np.testing.assert_allclose(standardised[:, part].std(0), 1.0, atol=0.1)
         else:  # At rest there is no velocity.
-            assert "velocity" in name
+            assert name.endswith(("velocity", "rate"))
             np.testing.assert_array_equal(standardised[:, part], starts[:, part])
     before = context.model.standardisation
     assert context.train(n_batches=2, key=key, write=None)[0].standardisation == before
