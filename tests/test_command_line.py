@@ -366,7 +366,7 @@ def test_a_plant_with_six_commands_is_trained_evaluated_and_drawn(training, tmp_
 def test_options_that_are_not_given_are_those_of_the_recipe():
     words = ["train", "--env", "MuscleArmReach-v0", "--batch-size", "2"]
     command = command_line.parse(words)
-    assert (command.bptt.n_batches, command.bptt.batch_size) == (10_000, 2)
+    assert (command.bptt.n_batches, command.bptt.batch_size) == (15_000, 2)
     assert command.hidden_weight == 0.0
     network = command.untrained(*command.problem())
     assert network.standardisation is not None

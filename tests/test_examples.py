@@ -47,15 +47,15 @@ def test_system_identification_finds_mass_and_damping_within_a_percent(run_examp
 
 
 @pytest.mark.slow
-def test_gradients_find_the_exact_optimum(tmp_path):
-    printed = run_example("trajectory_optimisation.py", tmp_path)
+def test_gradients_find_the_exact_optimum(run_example):
+    printed = run_example("trajectory_optimisation.py")
     ratio = float(re.search(r"L-BFGS: ([\d.]+) times the optimum", printed)[1])
     assert 1 - 1e-4 < ratio < 1.001
 
 
 @pytest.mark.slow
-def test_the_posterior_contains_the_truth_as_often_as_it_says(tmp_path):
-    printed = run_example("inference.py", tmp_path)
+def test_the_posterior_contains_the_truth_as_often_as_it_says(run_example):
+    printed = run_example("inference.py")
     intervals = re.findall(r"interval ([\d.]+) to ([\d.]+) .*, truth ([\d.]+)", printed)
     assert len(intervals) == 2
     for low, high, truth in intervals:
@@ -67,8 +67,8 @@ def test_the_posterior_contains_the_truth_as_often_as_it_says(tmp_path):
     assert all(84 <= share <= 96 for share in coverage)
 
 
-def test_a_plan_made_anew_at_every_step_is_the_optimal_feedback(tmp_path):
-    printed = run_example("model_predictive_control.py", tmp_path, "--quick")
+def test_a_plan_made_anew_at_every_step_is_the_optimal_feedback(run_example):
+    printed = run_example("model_predictive_control.py", "--quick")
     once, replanned, optimal = (float(loss) for loss in re.findall(r"loss ([\d.e+-]+)", printed))
     assert replanned == optimal
     assert once > 1000 * optimal
