@@ -8,6 +8,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from agents.policies import NetworkPolicy, make_policy
@@ -29,7 +30,8 @@ class Recipe:
         experiment: keywords of ``fbx_env.make``.
         readout_scale: by which the first weights of its readout are multiplied.
         first_command: of a readout whose output is squared, where there is no activity, in units of
-            the command; ``None`` for a linear readout.
+            the command; ``None`` for a linear readout, as there is for a plant of one's own whose
+            controls can be negative.
         standardised: whether observations are standardised by those at the starts of trials.
     """
 
@@ -58,7 +60,8 @@ class Recipe:
             linear.readout,
             self.readout_scale * linear.readout.weight,
         )
-        if self.first_command is not None:
+        only_pull = all(np.min(control.low) >= 0 for control in params.plant.controls)
+        if self.first_command is not None and only_pull:
             readout = squared(readout, self.first_command)
         policy: NetworkPolicy = eqx.tree_at(lambda policy: policy.readout, linear, readout)
         if self.standardised:

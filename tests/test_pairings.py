@@ -20,7 +20,15 @@ from agents import (
     point_mass_nn_simple_reaches,
     train,
 )
-from fbx_env import GivenPath, LossTerm, PointMass, SensoryChannel, Track, tree_take
+from fbx_env import (
+    GivenPath,
+    LossTerm,
+    PointMass,
+    SensoryChannel,
+    Track,
+    TwoLinkArm,
+    tree_take,
+)
 from fbx_env.registration import IDS
 
 SHORT = {"n_batches": 8, "batch_size": 4, "log_step": 4, "write": None}
@@ -147,6 +155,9 @@ def test_a_muscle_arm_sees_and_feels_late_and_begins_with_small_commands(key):
     none = jnp.zeros(4)
     np.testing.assert_allclose(context.model.readout(none), 0.01, rtol=1e-6)
     np.testing.assert_array_equal(torques.model.readout(none), 0.0)
+    # Torques also go backwards where they are given to the id of muscles.
+    other = pairing("MuscleArmReach-v0", plant=TwoLinkArm(), hidden_size=4, key=key)
+    assert other.model.readout(100 * jnp.ones(4)).min() < 0
     # Both are drawn from as wide a range.
     largest, smallest = (
         float(jnp.abs(each.model.readout.weight).max()) for each in (torques, context)
