@@ -60,8 +60,7 @@ class Recipe:
             linear.readout,
             self.readout_scale * linear.readout.weight,
         )
-        only_pull = all(np.min(control.low) >= 0 for control in params.plant.controls)
-        if self.first_command is not None and only_pull:
+        if self.first_command is not None and _only_pulls(params):
             readout = squared(readout, self.first_command)
         policy: NetworkPolicy = eqx.tree_at(lambda policy: policy.readout, linear, readout)
         if self.standardised:
@@ -75,6 +74,12 @@ class Recipe:
                 is_leaf=lambda leaf: leaf is None,
             )
         return policy
+
+
+def _only_pulls(params: ReachParams) -> bool:
+    """Whether no control of the plant can be negative."""
+    with jax.ensure_compile_time_eval():  # Also where networks are made side by side.
+        return all(np.min(control.low) >= 0 for control in params.plant.controls)
 
 
 def recipe(id: str) -> Recipe:

@@ -18,7 +18,7 @@ from agents.commands.train import Train
 from agents.policies import ActorPolicy, count_replicates
 from agents.reports.comparison import fingerprint
 from agents.reports.figures import ANIMATION, FIGURES
-from fbx_env import Control, PointMass, ReachParams, make, registration
+from fbx_env import Control, PointMass, ReachParams, TwoLinkArm, make, registration
 
 QUICK = ["--n-batches", "3", "--batch-size", "2", "--log-step", "2", "--hidden-size", "3"]
 QUICK += ["--max-steps-in-episode", "8", "--dt", "0.2"]
@@ -368,6 +368,13 @@ def test_options_that_are_not_given_are_those_of_the_recipe():
     command = command_line.parse(words)
     assert (command.bptt.n_batches, command.bptt.batch_size) == (15_000, 2)
     assert command.hidden_weight == 0.0
-    network = command.untrained(*command.problem())
+    env, params = command.problem()
+    network = command.untrained(env, params)
+    assert (network.readout(jnp.zeros(50)) > 0).all()
     assert network.standardisation is not None
+    # Replicates are made side by side, also of a plant whose torques go backwards.
+    two = dataclasses.replace(command, n_replicates=2)
+    assert count_replicates(two.untrained(env, params)) == 2
+    other = two.untrained(env, params.replace(plant=TwoLinkArm()))
+    assert type(other.readout) is eqx.nn.Linear
     assert command_line.parse(["train"]).bptt.n_batches == 3000
