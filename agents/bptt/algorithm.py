@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from agents.bptt.devices import mean_over_trials, own_trials, with_mean_gradient
+from agents.bptt.gathering import gathered
 from agents.bptt.optimizers import checked_optimizer, take_step
 from agents.bptt.schedules import Schedule, check_schedules, scheduled
 from agents.bptt.trainable import Freeze, Frozen, select_trainable, unfrozen
@@ -251,7 +252,7 @@ def update(state: TrainState, setup: Setup, mesh: Mesh | None = None) -> tuple[T
         )
         return means
 
-    (total, terms), gradient = jax.value_and_grad(loss, has_aux=True)(learning)
+    (total, terms), gradient = jax.value_and_grad(gathered(loss), has_aux=True)(learning)
     gradient = setup.unfrozen(gradient, state.iteration)
     gradient_norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(total) & jnp.isfinite(gradient_norm)
