@@ -21,6 +21,10 @@ from agents.storage.output import tolerant_output
 
 PROGRAM = "python -m agents"
 
+DESCRIPTION = """Train and evaluate controllers of movements.
+
+Compiled programs are kept in the folder JAX_COMPILATION_CACHE_DIR, if that is set."""
+
 COMMANDS = {
     "train": "Train a policy by backpropagation through the environment.",
     "sb3": "Train by a learner of Stable-Baselines3.",
@@ -42,8 +46,19 @@ PATIENCE = 2.0
 WITHOUT_LEARNER = ("evaluate", "plot", "analyse", "compare", "benchmark")
 
 
+KEEP_EVERY_PROGRAM = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+"""For the folder in ``JAX_COMPILATION_CACHE_DIR``: of the hundred programs of a training, JAX by
+itself would keep the two that take more than a second to compile."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; mistakes are reported in a line or tyro's frame, with exit status 2."""
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        for name, value in KEEP_EVERY_PROGRAM.items():
+            os.environ.setdefault(name, value)
     with tolerant_output():
         if status := _run(sys.argv[1:] if arguments is None else arguments):
             _leave(status)
@@ -78,7 +93,7 @@ def parse(words: Sequence[str]) -> Any:
         module = importlib.import_module(f"agents.commands.{first}")
         return module.parse(rest, f"{PROGRAM} {first}")
     if not first or first.startswith("-"):
-        _choose(PROGRAM, "Train and evaluate controllers of movements.", COMMANDS, words)
+        _choose(PROGRAM, DESCRIPTION, COMMANDS, words)
     from agents.commands import options
     from agents.learners import learners
 

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -303,6 +304,22 @@ def test_the_version_and_the_list_of_commands_need_no_jax():
     for name in command_line.COMMANDS:
         assert f"• {name}" in done.stdout
     assert "Union" not in done.stdout
+
+
+def test_every_program_is_kept_where_the_user_wants_programs_kept(tmp_path):
+    own = command_line.KEEP_EVERY_PROGRAM
+    environment = {name: value for name, value in os.environ.items() if name not in own}
+    environment["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path)
+    script = (
+        "import contextlib\n"
+        "from agents.__main__ import main\n"
+        "with contextlib.suppress(SystemExit):\n"
+        "    main(['--version'])\n"
+        "import jax\n"
+        "jax.numpy.zeros(3) + jax.numpy.ones(3)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+    assert list(tmp_path.iterdir())
 
 
 @pytest.mark.optimised
