@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import tyro
@@ -24,8 +24,19 @@ from agents.storage.runs import versions, write_json
 from fbx_env import checks
 
 Part = Literal[
-    "quality", "training", "environments", "gymnasium", "sb3", "import", "memory", "growth"
+    "quality",
+    "training",
+    "bodies",
+    "environments",
+    "gymnasium",
+    "sb3",
+    "import",
+    "memory",
+    "growth",
 ]
+QUICK: tuple[Part, ...] = ("training", "bodies", "gymnasium")
+WHOLE: tuple[Part, ...] = get_args(Part)
+QUICK_REPEATS, WHOLE_REPEATS = 3, 7
 
 
 @dataclass(frozen=True)
@@ -38,31 +49,37 @@ class Benchmark:
 
     out: Path = Path("runs/benchmark")
     """Folder of the results; those of an earlier benchmark in it are replaced."""
-    parts: tuple[Part, ...] = (
-        *("quality", "training", "environments", "gymnasium", "sb3"),
-        *("import", "memory", "growth"),
-    )
-    """Measurements to make: seconds to a given quality, updates, environments in gymnax and in
-    Gymnasium, Stable-Baselines3 (which needs the extra sb3), import, memory of long trials, and how
-    the time of an update grows."""
-    repeats: int = 7
-    """Turns of which the median is taken."""
+    all: bool = False
+    """Make all measurements, which takes some minutes."""
+    parts: tuple[Part, ...] | None = None
+    """Measurements to make: seconds to a given quality, updates, reaches of every body,
+    environments in gymnax and in Gymnasium, Stable-Baselines3 (which needs the extra sb3), import,
+    memory of long trials, and how the time of an update grows. If not given: training, bodies and
+    gymnasium, or all of them with --all."""
+    repeats: int | None = None
+    """Turns of which the median is taken; if not given, 3, or 7 with --all."""
     devices: int | None = None
     """Devices that share out an update; if not given, all that share 250 trials evenly. On a CPU
     these are cores."""
 
     def run(self) -> None:
         """Measure, and write table, figures and JSON."""
-        checks.whole("repeats", self.repeats, at_least=1)
+        repeats = WHOLE_REPEATS if self.all else QUICK_REPEATS
+        if self.repeats is not None:
+            repeats = checks.whole("repeats", self.repeats, at_least=1)
+        if self.all and self.parts is not None:
+            raise ValueError("parts must not be given with all")
+        parts = self.parts or (WHOLE if self.all else QUICK)
         n_devices = self._count_devices()
         shared = Computers(devices=n_devices).start()
         measure = {
             "quality": benchmark.training_to_quality,
-            "training": lambda: benchmark.training_speed(shared, self.repeats),
-            "environments": lambda: benchmark_environments.environment_speed(self.repeats),
-            "gymnasium": lambda: benchmark_environments.gymnasium_speed(self.repeats),
-            "sb3": lambda: benchmark_environments.sb3_speed(self.repeats),
-            "import": lambda: benchmark_environments.import_seconds(self.repeats),
+            "training": lambda: benchmark.training_speed(shared, repeats),
+            "bodies": lambda: benchmark_environments.bodies_speed(repeats),
+            "environments": lambda: benchmark_environments.environment_speed(repeats),
+            "gymnasium": lambda: benchmark_environments.gymnasium_speed(repeats),
+            "sb3": lambda: benchmark_environments.sb3_speed(repeats),
+            "import": lambda: benchmark_environments.import_seconds(repeats),
             "memory": benchmark.peak_memory,
         }
         self.out.mkdir(parents=True, exist_ok=True)
@@ -71,11 +88,11 @@ class Benchmark:
             rows, curves = [], []
             not_measured: dict[str, str] = {}
             # What is measured from cold comes first, whatever order the parts are given in.
-            for part in sorted(set(self.parts), key=[*measure, "growth"].index):
+            for part in sorted(set(parts), key=[*measure, "growth"].index):
                 print(f"Measuring: {part}.", flush=True)
                 try:
                     if part == "growth":
-                        curves = list(benchmark.growth(shared, self.repeats))
+                        curves = list(benchmark.growth(shared, repeats))
                     else:
                         rows += measure[part]()
                 except (ValueError, RuntimeError, MemoryError, OSError) as error:
@@ -118,6 +135,7 @@ class Benchmark:
         write_json(
             self.out / "benchmark.json",
             {
+                "date": time.strftime("%Y-%m-%d"),
                 "machine": machine,
                 "rows": [row._asdict() for row in rows],
                 "growth": [curve._asdict() for curve in curves],

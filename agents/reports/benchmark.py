@@ -28,12 +28,16 @@ from agents.bptt.compilation import MAX_CHUNK, compile_updates
 from agents.bptt.devices import make_mesh
 from agents.objective import make_objective, mean_loss
 from agents.optimum import optimal_loss
-from agents.policies import GRUPolicy
+from agents.policies import GRUPolicy, make_policy
 from agents.storage.history import History
-from fbx_env import ReachEnv, ReachParams
+from fbx_env import ReachEnv, ReachParams, make
 
 TUTORIAL_TARGET = 5.83e-4
 """Validation loss to which the tutorial of the field's other library trains."""
+
+
+FEW_TRIALS = BPTTConfig.batch_size
+"""Trials in an update of the main job."""
 
 
 class Row(NamedTuple):
@@ -57,6 +61,8 @@ class Row(NamedTuple):
 class Work:
     """The size of an update of the weights; the defaults are the tutorial's."""
 
+    id: str = "PointMassReach-v0"
+    hidden_type: str = "gru"
     batch_size: int = 250
     n_steps: int = 99
     hidden_size: int = 50
@@ -64,7 +70,7 @@ class Work:
     rematerialise: bool = False
 
     def operations(self) -> float:
-        """Floating-point operations of the matrix products in one update.
+        """Floating-point operations of the matrix products in one update of the default kind.
 
         A product of matrices takes one multiplication and one addition for each pair of numbers
         that meet; the backward pass takes two such products for each of the forward pass.
@@ -101,20 +107,21 @@ def matrix_product(size: int = 2048) -> tuple[Callable[[], Any], float]:
 
 def updates_of(work: Work, n_updates: int, devices: list[jax.Device] | None) -> Callable[[], Any]:
     """Some updates, compiled, to be run again and again; at most ``MAX_CHUNK``."""
-    env, params = ReachEnv(), ReachParams(max_steps_in_episode=work.n_steps)
+    env, params = make(work.id, max_steps_in_episode=work.n_steps)
     config = BPTTConfig(
         n_batches=n_updates, batch_size=work.batch_size, rematerialise=work.rematerialise
     )
+    sizes = env.observation_space(params).shape[0], len(params.plant.controls), work.hidden_size
 
-    def make_policy(key: jax.Array) -> GRUPolicy:
-        return GRUPolicy(8, 2, work.hidden_size, key=key)
+    def new_policy(key: jax.Array) -> Any:
+        return make_policy(work.hidden_type, *sizes, key=key)
 
     key = jax.random.key(0)
-    setup = make_setup(make_policy(key), env, params, config, None, None)
+    setup = make_setup(new_policy(key), env, params, config, None, None)
     if work.n_replicates == 1:
-        state = init_state(make_policy(key), setup, key)
+        state = init_state(new_policy(key), setup, key)
     else:
-        state = eqx.filter_vmap(lambda key: init_state(make_policy(key), setup, key))(
+        state = eqx.filter_vmap(lambda key: init_state(new_policy(key), setup, key))(
             jax.random.split(key, work.n_replicates)
         )
     mesh = None
@@ -147,20 +154,25 @@ def update_memory(work: Work, n_devices: int = 1) -> float:
 def training_speed(
     devices: list[jax.Device] | None, repeats: int, n_updates: int = 20
 ) -> list[Row]:
-    """Updates on the tutorial's work, beside a matrix product, and five replicates of it."""
+    """Updates on the default work and on the tutorial's, which is larger, and replicates of it."""
     one, five = Work(), Work(n_replicates=5)
     product, operations = matrix_product()
+    few = {kind: Work(batch_size=FEW_TRIALS, hidden_type=kind) for kind in ("gru", "lstm")}
     functions = {
         "product": product,
         "one": updates_of(one, n_updates, None),
         "five": updates_of(five, n_updates, None),
+        **{kind: updates_of(work, n_updates, None) for kind, work in few.items()},
     }
     if devices is not None:
         functions["one, shared"] = updates_of(one, n_updates, devices)
         functions["five, shared"] = updates_of(five, n_updates, devices)
     seconds = median_seconds(functions, repeats)
     rate = operations / seconds["product"]
-    rows = []
+    rows = [
+        Row(f"update of {FEW_TRIALS} trials, {kind.upper()}", 1e3 * seconds[kind] / n_updates, "ms")
+        for kind in few
+    ]
     for suffix, where in (("", "one device"), (", shared", f"{len(devices or ())} devices")):
         if f"one{suffix}" not in seconds:
             continue

@@ -18,8 +18,11 @@ import numpy as np
 from gymnax.wrappers.gym import GymnaxToGymWrapper
 
 from agents.learners import learners
-from agents.reports.benchmark import Row, median_seconds
-from fbx_env import ReachEnv, ReachGymEnv, ReachParams, ReachVectorEnv
+from agents.reports.benchmark import Row, Work, median_seconds, updates_of
+from fbx_env import ReachEnv, ReachGymEnv, ReachParams, ReachVectorEnv, make
+
+BODIES = ("PointMass", "MusclePointMass", "TwoLinkArm", "MuscleArm")
+"""Each has an id of its own for reaches."""
 
 
 def random_play(env: Any, params: Any, n_envs: int, n_steps: int) -> Callable[[], Any]:
@@ -63,6 +66,36 @@ def environment_speed(repeats: int) -> list[Row]:
                     seconds[other] / seconds["ours"],
                 )
             )
+    return rows
+
+
+def bodies_speed(repeats: int, n_updates: int = 5) -> list[Row]:
+    """Updates on reaches of every body and steps of its environment, beside the point mass."""
+    n_envs, n_steps = 1024, 20
+    updates, plays = {}, {}
+    for body in BODIES:
+        name = f"{body}Reach-v0"
+        updates[body] = updates_of(Work(name, batch_size=32, n_steps=60), n_updates, None)
+        plays[body] = random_play(*make(name), n_envs, n_steps)
+    update, play = median_seconds(updates, repeats), median_seconds(plays, repeats)
+    rows = []
+    for body in BODIES:
+        rows += [
+            Row(
+                f"update of 32 trials of 60 steps, {body}",
+                1e3 * update[body] / n_updates,
+                "ms",
+                "times PointMass",
+                update[body] / update["PointMass"],
+            ),
+            Row(
+                f"{n_envs:,} environments of {body}",
+                n_envs * n_steps / play[body] / 1e6,
+                "million steps/s",
+                "of PointMass",
+                play["PointMass"] / play[body],
+            ),
+        ]
     return rows
 
 
