@@ -71,7 +71,6 @@ def evaluate(jaxpr: Jaxpr, arguments: Sequence[Any], rule: Rule) -> list[Any]:
                 invars=list(dict.fromkeys(needed)),
                 outvars=operation.outvars,
                 eqns=[operation],
-                debug_info=jaxpr.debug_info.with_unknown_names(),
             )
             results = jaxpr_as_fun(ClosedJaxpr(alone, ()))(*map(value, alone.invars))
         known.update(zip(operation.outvars, results, strict=True))
