@@ -8,7 +8,7 @@ they are one large product, after the loop. Values and gradients stay the same b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -82,69 +82,101 @@ def with_gathering(_: int, operation: JaxprEqn, inputs: list[Any]) -> list[Any] 
     if operation.primitive is not scan_p:
         return None
     n_consts, n_carry = (operation.params[name] for name in ("num_consts", "num_carry"))
-    how = {name: operation.params[name] for name in ("length", "reverse", "unroll")}
     body: Jaxpr = operation.params["jaxpr"].jaxpr
-    weights = products(body, n_consts)
-    if not weights:
-        return None
-    is_real = [jnp.issubdtype(each.dtype, jnp.inexact) for each in inputs]
+    loop = Loop(
+        body,
+        n_consts,
+        n_consts + n_carry,
+        {name: operation.params[name] for name in ("length", "reverse", "unroll")},
+        products(body, n_consts),
+        [jnp.issubdtype(each.dtype, jnp.inexact) for each in inputs],
+    )
+    return loop.gathered(inputs) if loop.weights else None
 
-    def run(real: list[Any], rest: list[Any], taps: list[Array]) -> tuple[list[Any], list[Array]]:
+
+class Loop(NamedTuple):
+    """A scan, and the products with weights in it.
+
+    Attributes:
+        body: operations of one step.
+        n_consts: inputs of the body that are the same at each step; they come first.
+        n_before_slices: these, and those that are handed on from step to step.
+        how: length and direction.
+        weights: which operations are products with a weight, and which constant it is.
+        is_real: which inputs have a gradient.
+    """
+
+    body: Jaxpr
+    n_consts: int
+    n_before_slices: int
+    how: dict[str, Any]
+    weights: dict[int, int]
+    is_real: list[bool]
+
+    def gathered(self, inputs: list[Any]) -> list[Any]:
+        """Run the loop, with the gradient of its weights after that of all else."""
+
+        @jax.custom_vjp
+        def scan(real: list[Any], rest: list[Any]) -> list[Any]:
+            return self.run(real, rest, self.no_taps())[0]
+
+        def forward(real: list[Any], rest: list[Any]) -> tuple[list[Any], Any]:
+            results, pull_back, entered = jax.vjp(
+                lambda real, taps: self.run(real, rest, taps), real, self.no_taps(), has_aux=True
+            )
+            return results, (pull_back, entered)
+
+        def backward(kept: Any, cotangents: list[Any]) -> tuple[list[Any], None]:
+            pull_back, entered = kept
+            of_real, of_taps = pull_back(cotangents)
+            for at, of_tap, entering in zip(self.weights.values(), of_taps, entered, strict=True):
+                of_real[sum(self.is_real[:at])] += jnp.einsum("tbi,tbj->ij", of_tap, entering)
+            return of_real, None
+
+        scan.defvjp(forward, backward)
+        by_kind: dict[bool, list[Any]] = {True: [], False: []}
+        for each, kind in zip(inputs, self.is_real, strict=True):
+            by_kind[kind].append(each)
+        results: list[Any] = scan(by_kind[True], by_kind[False])
+        return results
+
+    def run(
+        self, real: list[Any], rest: list[Any], taps: list[Array]
+    ) -> tuple[list[Any], list[Array]]:
+        """Run the loop; also return what enters the products at each step.
+
+        Args:
+            real, rest: the inputs with and without gradients.
+            taps: of ``no_taps``; their gradients are those of the products' results.
+        """
         of_kind = {True: iter(real), False: iter(rest)}
-        merged = [next(of_kind[kind]) for kind in is_real]
-        consts, carry, slices = (
-            merged[:n_consts],
-            merged[n_consts : n_consts + n_carry],
-            merged[n_consts + n_carry :],
-        )
+        inputs = [next(of_kind[kind]) for kind in self.is_real]
+        consts, carry = inputs[: self.n_consts], inputs[self.n_consts : self.n_before_slices]
         # Transposed once for all steps, which the compiler would rather do at each.
-        transposed = [jax.lax.optimization_barrier(consts[at].T) for at in weights.values()]
+        transposed = [jax.lax.optimization_barrier(consts[at].T) for at in self.weights.values()]
 
         def step(carry: list[Any], slices_and_taps: Any) -> tuple[list[Any], Any]:
             slices, taps = slices_and_taps
             entered: list[Array] = []
 
             def tapped(index: int, _: JaxprEqn, inputs: list[Any]) -> list[Any] | None:
-                if index not in weights:
+                if index not in self.weights:
                     return None
                 nth = len(entered)
                 entered.append(inputs[1])
                 return [product(inputs[0], transposed[nth], inputs[1], taps[nth]).T]
 
-            results = evaluate(body, [*consts, *carry, *slices], tapped)
-            return results[:n_carry], (results[n_carry:], entered)
+            results = evaluate(self.body, [*consts, *carry, *slices], tapped)
+            return results[: len(carry)], (results[len(carry) :], entered)
 
-        carry, (rows, entered) = jax.lax.scan(step, carry, (slices, taps), **how)
+        slices = inputs[self.n_before_slices :]
+        carry, (rows, entered) = jax.lax.scan(step, carry, (slices, taps), **self.how)
         return [*carry, *rows], entered
 
-    def no_taps() -> list[Array]:
-        shapes = [_shape(body.eqns[index].outvars[0]) for index in weights]
-        return [jnp.zeros((how["length"], *shape[::-1])) for shape in shapes]
-
-    @jax.custom_vjp
-    def scan(real: list[Any], rest: list[Any]) -> list[Any]:
-        return run(real, rest, no_taps())[0]
-
-    def forward(real: list[Any], rest: list[Any]) -> tuple[list[Any], Any]:
-        results, pull_back, entered = jax.vjp(
-            lambda real, taps: run(real, rest, taps), real, no_taps(), has_aux=True
-        )
-        return results, (pull_back, entered)
-
-    def backward(kept: Any, cotangents: list[Any]) -> tuple[list[Any], None]:
-        pull_back, entered = kept
-        of_real, of_taps = pull_back(cotangents)
-        for at, of_tap, inputs in zip(weights.values(), of_taps, entered, strict=True):
-            nth = sum(is_real[:at])
-            of_real[nth] += jnp.einsum("tbi,tbj->ij", of_tap, inputs)
-        return of_real, None
-
-    scan.defvjp(forward, backward)
-    by_kind: dict[bool, list[Any]] = {True: [], False: []}
-    for each, kind in zip(inputs, is_real, strict=True):
-        by_kind[kind].append(each)
-    results: list[Any] = scan(by_kind[True], by_kind[False])
-    return results
+    def no_taps(self) -> list[Array]:
+        """Return zeros, like the results of each product at all steps."""
+        shapes = [_shape(self.body.eqns[index].outvars[0]) for index in self.weights]
+        return [jnp.zeros((self.how["length"], *shape[::-1])) for shape in shapes]
 
 
 def products(body: Jaxpr, n_consts: int) -> dict[int, int]:
