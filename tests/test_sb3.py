@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import VecFrameStack, VecMonitor, VecNormalize
 
@@ -36,7 +37,7 @@ ROLLOUTS = {**FEW, "total_steps": 160, "rollout_steps": 20, "n_epochs": 2}
 TINY = {
     "ppo": PPORecipe(**ROLLOUTS),
     "recurrent-ppo": RecurrentPPORecipe(**ROLLOUTS, lstm_size=5),
-    "sac": SACRecipe(**FEW, total_steps=80, warmup_steps=20, updates_per_step=1),
+    "sac": SACRecipe(**FEW, total_steps=80, warmup_steps=20, updates_per_step=1, memory=100),
 }
 """Recipes that take seconds, for trials of 10 steps."""
 
@@ -117,7 +118,8 @@ def test_what_is_saved_of_a_learner_is_all_that_it_has_learned(params, tmp_path)
     assert np.all(one.replay_buffer.dones[:20] + one.replay_buffer.timeouts[:20] <= 1)
     assert np.all(one.replay_buffer.dones[19] + one.replay_buffer.timeouts[19] == 1)
     assert one.actor.optimizer.state_dict()["state"][0]["step"] == (80 - 8) / 4
-    assert other.get_env().obs_rms.count > recipe.total_steps
+    for name, learned in other.policy.state_dict().items():
+        np.testing.assert_array_equal(one.policy.state_dict()[name], learned)
 
 
 def test_no_file_of_a_run_is_a_pickle(params, tmp_path):
@@ -176,7 +178,7 @@ def test_damaged_files_are_named_and_the_best_learner_is_resumed(params, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "overrides", "message"),
     [
-        ({"learning_rate": 0.5, "gamma": 0.9}, {}, "another recipe: learning_rate, gamma differ"),
+        ({"learning_rate": 0.5, "gae_lambda": 0.9}, {}, "another recipe: .*gae_lambda differ"),
         ({"hidden_sizes": (3,)}, {}, "another recipe: hidden_sizes differ"),
         ({}, {"mass": 2.0}, r"another experiment: plant\.mass differ"),
     ],
@@ -190,13 +192,40 @@ def test_another_training_is_not_resumed(changes, overrides, message, params, tm
         load_learner(tmp_path / LAST, dataclasses.replace(recipe, **changes), other)
 
 
-def test_rewards_are_scaled_by_what_was_seen_lately(params, tmp_path):
-    recipe = dataclasses.replace(TINY["ppo"], reward_memory=50)
+@pytest.mark.parametrize("name", ["ppo", "recurrent-ppo"])
+def test_exploration_falls_as_the_recipe_says(name, params, tmp_path):
+    recipe = dataclasses.replace(TINY[name], initial_log_std=-1.0, final_log_std=-3.0)
     train_sb3(recipe, params, tmp_path, seed=0, write=None)
-    normalizer = load_learner(tmp_path / LAST, recipe, params).get_env()
-    # The memory, and the one rollout since it was last cut.
-    assert normalizer.ret_rms.count <= 50 + 4 * 20
-    assert normalizer.obs_rms.count > recipe.total_steps
+    learner = load_learner(tmp_path / LAST, recipe, params)
+    assert learner.get_env().obs_rms.count > recipe.total_steps
+    # The second of two rollouts began at half of the training, and nothing else moved it.
+    np.testing.assert_array_equal(learner.policy.log_std.detach(), [-2.0, -2.0])
+    recipe.before_rollout(learner)
+    np.testing.assert_array_equal(learner.policy.log_std.detach(), [-3.0, -3.0])
+
+
+def test_the_entropy_of_sac_falls_to_that_of_a_small_spread(params):
+    recipe = dataclasses.replace(TINY["sac"], initial_log_std=-1.0, final_log_std=-3.0)
+    learner = make_learner(recipe, params, 0)
+    for steps, log_std in ((0, -1.0), (40, -2.0), (80, -3.0)):
+        learner.num_timesteps = steps
+        recipe.before_rollout(learner)
+        spread = torch.distributions.Normal(0.0, np.exp(log_std))
+        assert learner.target_entropy == pytest.approx(2 * float(spread.entropy()), rel=1e-5)
+
+
+def test_sac_normalises_by_the_starts_of_trials_and_nothing_later(params):
+    sac = make_learning_env(TINY["sac"], params, seed=0)
+    layout = ReachEnv().observation_layout(params)
+    mean, var = sac.obs_rms.mean.copy(), sac.obs_rms.var.copy()
+    # Uniform in a square of 2 m; at rest, velocity is taken as it is.
+    np.testing.assert_allclose(var[layout["vision_position"]], 4 / 12, rtol=0.1)
+    np.testing.assert_array_equal(var[layout["vision_velocity"]], 1.0)
+    sac.reset()
+    for _ in range(5):
+        sac.step(np.ones((4, 2), np.float32))
+    np.testing.assert_array_equal(sac.obs_rms.mean, mean)
+    np.testing.assert_array_equal(sac.obs_rms.var, var)
 
 
 def test_actions_are_scaled_and_limited_to_commands(params):
@@ -211,25 +240,6 @@ def test_actions_are_scaled_and_limited_to_commands(params):
     np.testing.assert_allclose(ppo.get_original_obs()[:, velocity], 0.05, rtol=1e-6)
     sac = make_learning_env(TINY["sac"], params, seed=0)
     np.testing.assert_allclose(sac.action_space.high, 1)
-
-
-def test_sac_sees_the_root_of_the_cost(params):
-    sac = make_learning_env(TINY["sac"], params, seed=3)
-    plain = sac.unwrapped
-    seen, true = [], []
-    step_wait = plain.step_wait
-
-    def note():
-        outcome = step_wait()
-        true.append(outcome[1].copy())
-        return outcome
-
-    plain.step_wait = note
-    sac.reset()
-    for _ in range(3):
-        seen.append(sac.step(np.ones((4, 2), np.float32))[1])
-    np.testing.assert_allclose(np.square(seen), -np.array(true), rtol=1e-5)
-    assert np.all(np.array(seen) < 0)
 
 
 @pytest.mark.parametrize(
@@ -262,8 +272,6 @@ def test_a_model_of_ones_own_is_a_policy_too(algorithm, options, normalised, par
 
 
 def test_models_that_are_no_policy_are_refused_by_name():
-    import torch
-
     def model(envs, **policy):
         return PPO("MlpPolicy", envs, device="cpu", n_steps=8, batch_size=8, policy_kwargs=policy)
 
@@ -429,7 +437,10 @@ def test_what_to_install_is_said_in_one_line(
         (["ppo", "--total-steps", "0"], "total_steps must be at least 1, got 0"),
         (["sac", "--total-steps", "-5"], "total_steps must be at least 1, got -5"),
         (["ppo", "--n-envs", "0"], "n_envs must be at least 1, got 0"),
-        (["ppo", "--gamma", "1.5"], "gamma must be finite and greater than 0 and at most 1"),
+        (["ppo", "--gae-lambda", "1.5"], "gae_lambda must be finite and greater than 0 and at"),
+        (["ppo", "--smallest-cost", "0"], "smallest_cost must be finite and greater than 0"),
+        (["sac", "--return-steps", "1"], "return_steps must be at least 2, got 1"),
+        (["sac", "--memory", "95"], "memory must be at least 96, got 95"),
         (["ppo", "--command-scale", "0"], "command_scale must be finite and greater than 0"),
         (["sac", "--hidden-sizes", "0"], "each of hidden_sizes must be at least 1, got 0"),
         (["recurrent-ppo", "--lstm-size", "0"], "lstm_size must be at least 1, got 0"),

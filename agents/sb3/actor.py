@@ -15,7 +15,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from agents.policies.actor import ActorPolicy
-from agents.sb3.environments import RootCosts, ScaledCommands
+from agents.sb3.environments import ScaledCommands
 from agents.sb3_vec_env import ReachVecEnv
 
 ACTIVATIONS = {torch.nn.Tanh: "tanh", torch.nn.ReLU: "relu"}
@@ -105,7 +105,7 @@ def _normalisation(env: Any) -> tuple[Any, Any, Any]:
     """Mean, standard deviation and limit of observations, as far as a wrapper normalises them."""
     mean, std, clip = np.zeros(env.observation_space.shape), np.ones(()), np.inf
     while not isinstance(env, ReachVecEnv):
-        if not isinstance(env, VecNormalize | VecMonitor | ScaledCommands | RootCosts):
+        if not isinstance(env, VecNormalize | VecMonitor | ScaledCommands):
             raise TypeError(f"the model must learn in a ReachVecEnv, got {type(env).__name__}")
         if isinstance(env, VecNormalize) and env.norm_obs:
             statistics: Any = env.obs_rms

@@ -6,13 +6,18 @@ import dataclasses
 from typing import Any
 
 import gymnasium as gym
+import jax
 import numpy as np
 from jaxtyping import Float
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
+from agents.policies.standardisation import Standardisation
 from agents.sb3.recipe import Recipe
 from agents.sb3_vec_env import ReachVecEnv
-from fbx_env import ReachParams
+from fbx_env import ReachEnv, ReachParams
+
+STARTS_SEED = 0
+"""Of the trials by whose starts observations are standardised."""
 
 
 class ScaledCommands(VecEnvWrapper):
@@ -51,15 +56,19 @@ class ScaledCommands(VecEnvWrapper):
         return self.venv.step_wait()
 
 
-class RootCosts(VecEnvWrapper):
-    """Lets a learner see the square root of each step's cost."""
+def standardise(envs: VecNormalize) -> VecNormalize:
+    """Normalise observations by the starts of random trials, and by nothing that is learned.
 
-    def reset(self) -> Any:
-        return self.venv.reset()
-
-    def step_wait(self) -> Any:
-        observations, rewards, dones, infos = self.venv.step_wait()
-        return observations, -np.sqrt(np.maximum(-rewards, 0)), dones, infos
+    What a learner does at first scatters observations more than what it learns to do. Statistics
+    that follow keep changing the policy under it.
+    """
+    params = envs.get_attr("params")[0]
+    fixed = Standardisation.of_starts(ReachEnv(), params, jax.random.key(STARTS_SEED))
+    statistics: Any = envs.obs_rms
+    statistics.mean, deviation = (np.array(each) for each in (fixed.mean, fixed.deviation))
+    statistics.var = np.square(deviation)
+    envs.training = False
+    return envs
 
 
 def make_learning_env(recipe: Recipe, params: ReachParams, seed: int) -> VecNormalize:

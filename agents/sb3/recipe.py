@@ -42,13 +42,13 @@ class Recipe(abc.ABC):
     """Steps in a minibatch."""
     learning_rate: float
     """Learning rate of Adam."""
-    gamma: float
-    """Discount of a later reward, each step."""
     hidden_sizes: tuple[int, ...] = (64, 64)
     """Units of each layer, in actor and critics."""
     command_scale: float = 0.2
     """The command for an output of 1 of the network, as a fraction of the largest one that the
     plant takes; 0.2 is 2 N for the point mass."""
+    smallest_cost: float = 1e-6
+    """What is added to the cost to come before its logarithm: much less looks alike to critics."""
     n_evaluations: int = 20
     """Evaluations in the course of the training, beside the one before it, evenly spaced."""
 
@@ -56,8 +56,8 @@ class Recipe(abc.ABC):
         for name in ("total_steps", "n_envs", "batch_size", "n_evaluations"):
             checks.whole(name, getattr(self, name), at_least=1, at_most=2**53)
         checks.real("learning_rate", self.learning_rate, above=0)
-        for name in ("gamma", "command_scale"):
-            checks.real(name, getattr(self, name), above=0, at_most=1)
+        checks.real("smallest_cost", self.smallest_cost, above=0)
+        checks.real("command_scale", self.command_scale, above=0, at_most=1)
         if not self.hidden_sizes:
             raise ValueError("hidden_sizes must have at least one layer, got none")
         for size in self.hidden_sizes:
@@ -85,8 +85,8 @@ class Recipe(abc.ABC):
         """
 
     @abc.abstractmethod
-    def before_rollout(self, env: VecNormalize) -> None:
-        """Do what is due before each rollout."""
+    def before_rollout(self, learner: Any) -> None:
+        """Do what is due before each rollout of a learner of ``make_learner``."""
 
     @final
     @property
@@ -105,18 +105,18 @@ class OnPolicyRecipe(Recipe):
     """Passes over what was collected, in each update."""
     gae_lambda: float = 0.98
     """Decay of the advantage estimator."""
-    initial_log_std: float = -1.0
+    initial_log_std: float = -1.5
     """Logarithm of the exploration's standard deviation at the start, before scaling."""
-    reward_memory: int = 100_000
-    """Steps over which the scale of the rewards is estimated. A trial costs 20 at first and less
-    than 0.01 at last; a scale that remembers all of training makes the last rewards vanish."""
+    final_log_std: float = -5.0
+    """The same at the end; it is not learned, but falls linearly."""
 
     def __check_init__(self) -> None:
-        for name in ("rollout_steps", "n_epochs", "reward_memory"):
+        for name in ("rollout_steps", "n_epochs"):
             checks.whole(name, getattr(self, name), at_least=1, at_most=10**9)
         checks.whole("batch_size", self.batch_size, at_least=2)
         checks.real("gae_lambda", self.gae_lambda, above=0, at_most=1)
-        checks.real("initial_log_std", self.initial_log_std)
+        for name in ("initial_log_std", "final_log_std"):
+            checks.real(name, getattr(self, name))
         if self.steps_at_once < 2:
             raise ValueError("rollout_steps times n_envs must be at least 2")
 
@@ -132,12 +132,14 @@ class OnPolicyRecipe(Recipe):
         from agents.sb3.environments import ScaledCommands
 
         scaled = ScaledCommands(envs, self.command_scale)
-        return VecNormalize(scaled, gamma=self.gamma, clip_obs=OBSERVATION_CLIP)
+        return VecNormalize(scaled, norm_reward=False, clip_obs=OBSERVATION_CLIP)
 
     @final
-    def before_rollout(self, env: VecNormalize) -> None:
-        """Forget the scale of rewards that were seen longer ago."""
-        env.ret_rms.count = min(env.ret_rms.count, self.reward_memory)
+    def before_rollout(self, learner: Any) -> None:
+        """Let the exploration fall with the training."""
+        done = learner.num_timesteps / self.steps_made
+        log_std = (1 - done) * self.initial_log_std + done * self.final_log_std
+        learner.policy.log_std.requires_grad_(False).fill_(log_std)
 
     @final
     def arguments(self) -> dict[str, Any]:
@@ -146,7 +148,7 @@ class OnPolicyRecipe(Recipe):
             # It falls linearly to zero with what remains of the training.
             "learning_rate": lambda remaining: self.learning_rate * remaining,
             "batch_size": self.batch_size,
-            "gamma": self.gamma,
+            "gamma": 1.0,
             "n_steps": self.rollout_steps,
             "n_epochs": self.n_epochs,
             "gae_lambda": self.gae_lambda,

@@ -177,8 +177,7 @@ class Evaluation(BaseCallback):
         self.bar.update(self.model.num_timesteps)
 
     def _on_rollout_start(self) -> None:
-        env: Any = self.model.get_env()
-        self.recipe.before_rollout(env)
+        self.recipe.before_rollout(self.model)
         done = self.history["environment_steps"][-1] if len(self.history) else -np.inf
         if self.model.num_timesteps - done >= self.recipe.steps_made / self.recipe.n_evaluations:
             self.evaluate()
