@@ -3,9 +3,9 @@
 Settings are drawn around the recipe that is shipped, which is one of them. All are trained for a
 share of the steps; the better half is trained anew for twice as many, until the last are trained
 for all (Jamieson and Talwalkar, 2016). What counts is the best loss on random trials; that on the
-validation trials is only shown. The recipes' docstrings say what such searches found.
+validation trials is only shown. The recipes' docstrings say how their numbers were found.
 
-python examples/search_baselines.py sac                   # 8 settings, 20 minutes on one core
+python examples/search_baselines.py sac                   # 8 settings, 25 minutes on one core
 python examples/search_baselines.py ppo --settings 16 --env DelayedReach-v0
 python examples/search_baselines.py sac --quick           # a few steps, to see that it runs
 """
