@@ -34,6 +34,10 @@ class SACRecipe(Recipe):
     settings in 10 minutes: with a final log_std of -3.5, 8.2 at best after 150,000 steps, and lost
     again at the last; with -3, twice the memory and twice the steps, 4.2. The one below is that,
     but its actor learns from the mean of the critics instead of from the first.
+
+    With seeds 0, 1 and 2 it ended at 3.8, 2.9 and 5.3. On other tasks, as it is, one seed and
+    150,000 steps: 2.9 times the best known loss on ``TwoLinkArmReach-v0``; 950 times the optimum on
+    ``PointMassDelayedReach-v0``, whose waiting it does not learn.
     """
 
     name: ClassVar[str] = "sac"
