@@ -1,6 +1,7 @@
 """Comparisons: what is trained, what is kept, and what is drawn and tabled of it."""
 
 import csv
+import dataclasses
 import importlib.util
 import json
 import pickle
@@ -9,18 +10,19 @@ import signal
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import agents.__main__ as command_line
-from agents import optimal_loss
+from agents import GRUPolicy, optimal_loss
 from agents.commands import compare
 from agents.reports import comparison
 from agents.reports.comparison_figures import draw_curves, draw_side_by_side
 from agents.storage.interrupts import Request
-from fbx_env import LossTerm, make
+from fbx_env import LossTerm, ReachEnv, make, rollout
 
 TINY = ["--max-steps-in-episode", "10", "--dt", "0.2", "--motor-delay", "1", "--bptt-updates", "5"]
 TINY += ["--ppo-steps", "6300", "--sac-steps", "320"]
@@ -298,6 +300,23 @@ def test_where_there_is_no_exact_optimum_learners_are_compared_without_it(compar
     assert [title for title in titles if title] == ["BPTT", "PPO", "SAC"]
     for figure in (curves, reaches):
         plt.close(figure)
+
+
+def test_each_number_of_an_arms_command_has_a_row(compared):
+    _, arm = make("TwoLinkArmReach-v0", max_steps_in_episode=5)
+    policy = GRUPolicy(12, 2, 3, key=jax.random.key(0))
+    trials = arm.task.validation_trials()
+    trajectory = rollout(ReachEnv(), arm, policy, trials, jax.random.key(1))
+    result = comparison.load_results(compared, LABELS)[0]
+    results = [
+        dataclasses.replace(result, learner=name, trajectory=trajectory) for name in ("A", "B")
+    ]
+    figure = draw_side_by_side(results, arm)
+    labels = [ax.get_ylabel().split("\n")[0] for ax in figure.axes]
+    rows = ["Position", "Velocity", "Shoulder torque", "Elbow torque"]
+    assert [label for label in labels if label] == rows
+    assert len(figure.axes) == 8
+    plt.close(figure)
 
 
 def test_where_there_is_no_exact_optimum_learners_are_beside_the_best_known_loss(

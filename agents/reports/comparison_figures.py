@@ -14,7 +14,8 @@ from agents.optimum.best_known import BEST_KNOWN
 from agents.reports.comparison import Result, by_learner
 from agents.storage.runs import key_from
 from fbx_env import ReachEnv, ReachParams, Trajectory, plot, rollout
-from fbx_env.figures import colors
+from fbx_env.figures import colors, records
+from fbx_env.figures.panels import effector_panels
 from fbx_env.plot import style
 
 
@@ -57,10 +58,11 @@ def draw_side_by_side(results: Sequence[Result], params: ReachParams) -> Figure:
         columns["Exact optimum"] = rollout(ReachEnv(), params, optimal, trials, key_from(0))
     for label, group in by_learner(results).items():
         columns[label] = group[0].trajectory
-    figure, flat = style.new_axes(
-        *(3, len(columns), (2.3 * len(columns) + 0.4, 6.9)), sharex="row", sharey="row"
-    )
-    axes = flat.reshape(3, len(columns))
+    panels = effector_panels(records.reaches(next(iter(columns.values()))))
+    shape = (len(panels), len(columns))
+    size = (2.3 * len(columns) + 0.4, 2.3 * len(panels))
+    figure, flat = style.new_axes(*shape, size, sharex="row", sharey="row")
+    axes = flat.reshape(shape)
     for column, (label, trajectory) in zip(axes.T, columns.items(), strict=True):
         plot.effector_trajectories(trajectory, column)
         column[0].set_title(label)
@@ -68,8 +70,8 @@ def draw_side_by_side(results: Sequence[Result], params: ReachParams) -> Figure:
             ax.set_title("")
         for ax in column:
             ax.xaxis.set_major_locator(MaxNLocator(3))
-    for row, what in zip(axes, ("Position", "Velocity", "Command"), strict=True):
-        row[0].set_ylabel(f"{what}\n{row[0].get_ylabel()}")
+    for row, panel in zip(axes, panels, strict=True):
+        row[0].set_ylabel(f"{panel.title}\n{row[0].get_ylabel()}")
         for ax in row[1:]:
             ax.set_ylabel("")
     return figure
