@@ -19,8 +19,8 @@ class RecurrentPPORecipe(OnPolicyRecipe):
     """Proximal policy optimisation with long short-term memory, of sb3-contrib.
 
     The recipe of PPO, with memory in the actor alone. Its numbers were not searched again; with
-    costs instead of logarithms, 64 units and 10 epochs took twice the time of 32 units and 6. With
-    seeds 0, 1 and 2 it ended at 1.8, 1.4 and 2.3 times the optimum on the validation trials, and at
+    costs instead of logarithms, 64 units and 10 epochs took twice the time of 32 units and 6. What
+    was kept with seeds 0, 1 and 2 cost 1.8, 1.4 and 2.3 times the optimum on validation trials, and
     4.3, 2.5 and 3.1 times on random trials.
     """
 
