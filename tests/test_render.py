@@ -410,6 +410,10 @@ def test_bad_use_is_answered(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without_pygame)
     for make in (ReachGymEnv, ReachVectorEnv):
+        # Some libraries ask for a render mode and never render.
+        env = make(render_mode="rgb_array")
+        env.reset(seed=0)
+        env.step(np.zeros_like(env.action_space.sample()))
         with pytest.raises(DependencyNotInstalled, match=r'pip install "fbx-env\[render\]"'):
-            make(render_mode="rgb_array")
-        make().reset()
+            env.render()
+        env.close()

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from fbx_env import checks
 from fbx_env.gym.batch import ReachBatch
-from fbx_env.gym.frame import Scene, import_pygame
+from fbx_env.gym.frame import Scene
 from fbx_env.gym.programs import Rows
 from fbx_env.gym.render import Recorder, Window
 from fbx_env.params import ReachParams
@@ -37,8 +37,6 @@ class Interface(abc.ABC):
         _, params = make(env_id, **experiment)
         check_task(params)
         self.render_mode = checks.choice("render_mode", render_mode, self.render_modes)
-        if render_mode is not None:
-            import_pygame()
         self._batch = ReachBatch(params, n_trials)
         self._recorder = Recorder(n_trials)
         self._window = Window()

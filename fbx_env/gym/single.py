@@ -48,7 +48,6 @@ class ReachGymEnv(Interface, gymnasium.Env[np.ndarray, np.ndarray]):
             are out of the plant's reach.
         RuntimeError: in a process forked after ``fbx_env`` was imported, where JAX would wait for
             ever.
-        gymnasium.error.DependencyNotInstalled: for a render mode without the extra ``render``.
 
     Example:
         >>> env = gymnasium.make("fbx_env:PointMassReach-v0", mass=2.0)
@@ -157,6 +156,7 @@ class ReachGymEnv(Interface, gymnasium.Env[np.ndarray, np.ndarray]):
         """Draw the trial: the frame with ``"rgb_array"``; with ``"human"`` the window shows it.
 
         Raises:
+            gymnasium.error.DependencyNotInstalled: without the extra ``render``.
             gymnasium.error.ResetNeeded: before the first reset.
             RuntimeError: if a window is asked for and there is no display.
         """

@@ -233,6 +233,7 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             start or the last call; ``None`` with ``"human"``, the window showing a grid of them.
 
         Raises:
+            gymnasium.error.DependencyNotInstalled: without the extra ``render``.
             gymnasium.error.ResetNeeded: before the first reset.
             RuntimeError: if a window is asked for and there is no display.
         """
