@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pandas
 
 PHASES = ("baseline", "field", "washout")
-CONDITIONS = ("null", "field", "channel")
+CONDITIONS = ("no_field", "field", "channel")
 
 Evaluations = dict[str, dict[str, Float[Array, " trials"]]]
 """Measures of the trials by condition and name."""
@@ -49,7 +49,7 @@ class Adaptation:
     Attributes:
         frame: a pandas frame with a row for each evaluation, condition and validation trial, and
             the columns ``phase`` (baseline, field, washout), ``n_updates`` (made until then),
-            ``condition`` (null: without the field; field; channel), ``trial``, ``direction`` [rad],
+            ``condition`` (no_field, field, channel), ``trial``, ``direction`` [rad],
             ``perpendicular_error`` (the greatest deviation from the straight line [m], positive to
             the left), ``loss`` of the environment, and ``adaptation_index`` of trials in the
             channel, NaN of others.
@@ -74,7 +74,7 @@ class Adaptation:
 class Probes(NamedTuple):
     """The experiments in which a policy is evaluated, on the same trials."""
 
-    null: ReachParams
+    no_field: ReachParams
     field: ReachParams
     channel: ReachParams
     trials: Trial
@@ -112,7 +112,7 @@ def adapt(
     Args:
         policy: that has learnt the task without the field.
         params: the experiment without the field.
-        field: that comes on top of the loads of ``params``.
+        field: that comes on top of the loads of ``params``; ``CurlField`` says how strong.
         key: for trials and noise, split as ``agents.train`` splits it.
         n_baseline, n_field, n_washout: updates before the field, in it and after it; only the first
             may be 0.
@@ -134,8 +134,13 @@ def adapt(
         ImportError: if pandas is not installed.
 
     Example:
-        >>> adaptation = adapt(model, params, CurlField(1.0), key=key)
+        >>> context = pairing("TwoLinkArmReach-v0", key=key)
+        >>> model, _ = context.train(n_batches=1000, key=key)
+        >>> params = context.task.params
+        >>> adaptation = adapt(model, params, CurlField(13.0), key=key)
         >>> adaptation.frame.groupby(["condition", "n_updates"]).perpendicular_error.mean()
+        >>> each = {stage: measure(x, params) for stage, x in adaptation.reaches.items()}
+        >>> pandas.concat(each, names=["stage"]).groupby("stage").mean(numeric_only=True)
     """
     pd = import_pandas()
     checks.instance("params", params, ReachParams)
@@ -156,7 +161,7 @@ def adapt(
     config = BPTTConfig(batch_size=batch_size, policy_costs=tuple(policy_costs))
     setups = {}
     for phase in PHASES:
-        trained_in = probes.field if phase == "field" else probes.null
+        trained_in = probes.field if phase == "field" else probes.no_field
         if task is not None:
             trained_in = trained_in.replace(task=checks.instance("task", task, Task))
         setups[phase] = make_setup(
@@ -177,10 +182,10 @@ def adapt(
                 )
         policies[phase] = state.policy
     reaches = {
-        "before": probes.reaches("null", policy),
+        "before": probes.reaches("no_field", policy),
         "early": probes.reaches("field", policies["baseline"]),
         "late": probes.reaches("field", policies["field"]),
-        "after": probes.reaches("null", policies["field"]),
+        "after": probes.reaches("no_field", policies["field"]),
     }
     return Adaptation(
         frame=pd.concat(map(pd.DataFrame, rows), ignore_index=True),
@@ -211,7 +216,7 @@ def _probes(params: ReachParams, field: Load, channel: ForceChannel, key: PRNGKe
     """The three conditions, whose loads are checked here."""
     loads = params.loads
     return Probes(
-        null=params.checked(),
+        no_field=params.checked(),
         field=params.replace(loads=(*loads, field)).checked(),
         channel=params.replace(loads=(*loads, channel)).checked(),
         trials=params.task.validation_trials(),
@@ -313,9 +318,9 @@ def _forces(probes: Probes, field: Load, policies: dict[str, Any]) -> pandas.Dat
 def _references(probes: Probes) -> pandas.DataFrame:
     """The optimal controllers that know the field and do not, as in ``Adaptation``."""
     rows = {}
-    for name, known in (("optimum", probes.field), ("naive", probes.null)):
+    for name, known in (("optimum", probes.field), ("naive", probes.no_field)):
         try:
-            loss = optimal_loss(probes.field, probes.trials, naive=known is probes.null).total
+            loss = optimal_loss(probes.field, probes.trials, naive=known is probes.no_field).total
             trajectory = probes.reaches("field", OptimalPolicy(known))
         except ValueError:
             continue

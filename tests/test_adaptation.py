@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
+import pandas
 import pytest
 from conftest import load_reference
 from trajectories import N_UNITS, Controller
@@ -127,10 +128,10 @@ def test_who_expects_the_field_has_index_1_and_after_effects_to_the_other_side(k
     error = {
         (name, condition): mean(each, "perpendicular_error", condition, 0)
         for name, each in found.items()
-        for condition in ("field", "null")
+        for condition in ("field", "no_field")
     }
-    assert abs(error["knows", "field"]) < 1e-5 > abs(error["does not", "null"])
-    assert error["knows", "null"] < -0.02
+    assert abs(error["knows", "field"]) < 1e-5 > abs(error["does not", "no_field"])
+    assert error["knows", "no_field"] < -0.02
     assert error["does not", "field"] > 0.02
 
 
@@ -142,7 +143,7 @@ def test_a_network_learns_the_field_and_keeps_it_without(adaptation):
     assert index[3] > 0.3
     error = [mean(adaptation, "perpendicular_error", "field", n) for n in (2, 22, 42)]
     assert error[0] > error[1] > error[2]
-    after_effect = [mean(adaptation, "perpendicular_error", "null", n) for n in (2, 22, 42, 60)]
+    after_effect = [mean(adaptation, "perpendicular_error", "no_field", n) for n in (2, 22, 42, 60)]
     assert after_effect[0] > after_effect[1] > after_effect[2]
     assert after_effect[2] < -0.02
     assert after_effect[3] > after_effect[2]  # Washed out.
@@ -150,12 +151,12 @@ def test_a_network_learns_the_field_and_keeps_it_without(adaptation):
 
 
 @pytest.mark.slow
-def test_stages_are_those_of_the_frame(adaptation):
+def test_stages_are_those_of_the_frame(adaptation, tmp_path):
     at = {
-        "before": ("null", 0),
+        "before": ("no_field", 0),
         "early": ("field", 2),
         "late": ("field", 42),
-        "after": ("null", 42),
+        "after": ("no_field", 42),
     }
     assert list(adaptation.reaches) == list(at)
     for stage, (condition, n_updates) in at.items():
@@ -166,6 +167,10 @@ def test_stages_are_those_of_the_frame(adaptation):
     phases = adaptation.frame.groupby("phase").n_updates.agg(["min", "max"])
     np.testing.assert_array_equal(phases.loc["field"], [2, 40])
     np.testing.assert_array_equal(phases.loc["washout"], [42, 60])
+    # No label is one that pandas reads as missing.
+    adaptation.frame.to_csv(tmp_path / "frame.csv", index=False)
+    again = pandas.read_csv(tmp_path / "frame.csv")
+    assert set(again.condition) == {"no_field", "field", "channel"}
     references = adaptation.references
     assert references.loss["optimum"] < references.loss["naive"]
     assert references.perpendicular_error["naive"] > 0
@@ -179,8 +184,8 @@ def test_figures_show_the_frame(adaptation):
     frame = adaptation.frame
     channel = frame[frame.condition == "channel"].groupby("n_updates").adaptation_index.mean()
     np.testing.assert_allclose(lines["in the channel"].get_ydata(), channel)
-    met = lines["as trained"].get_xydata()
-    for n_updates, condition in ((0, "null"), (2, "field"), (40, "field"), (42, "null")):
+    met = lines["current condition"].get_xydata()
+    for n_updates, condition in ((0, "no_field"), (2, "field"), (40, "field"), (42, "no_field")):
         (value,) = met[met[:, 0] == n_updates, 1]
         assert value == pytest.approx(mean(adaptation, "perpendicular_error", condition, n_updates))
     np.testing.assert_array_equal(lines["after-effect"].get_xdata(), np.arange(2, 42, 2))
@@ -195,8 +200,11 @@ def test_figures_show_the_frame(adaptation):
     drawn = next(line for line in axes[1].lines if line.get_label() == "measured")
     np.testing.assert_allclose(drawn.get_ydata(), late)
 
-    _, axes = plot.reaches_by_stage(adaptation.reaches)
+    figure, axes = plot.reaches_by_stage(adaptation.reaches)
     assert [ax.get_title() for ax in axes] == ["Before", "Early", "Late", "After"]
+    figure.draw_without_rendering()
+    room = [figure.bbox.height - ax.title.get_window_extent().y1 for ax in axes]
+    assert min(room) > 4  # Pixels; the first drawing has the titles within the figure.
     _, ax = plot.generalisation(adaptation.frame, [0.0, -np.pi / 2])
     at_end = frame[(frame.condition == "channel") & (frame.n_updates == 42)]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), at_end.adaptation_index)

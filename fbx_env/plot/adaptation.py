@@ -38,7 +38,8 @@ def adaptation_curve(
 
     The error is that in the conditions in which the policy is trained, and, in the field, that of
     trials without it, the after-effect. Bands are one standard deviation between trials to either
-    side. Updates in the field have a coloured background.
+    side. Updates in the field have a coloured background. Errors keep their signs in the mean, as
+    suits a field that pushes to the same side in all directions, like a curl field.
 
     Args:
         frame: with the columns ``phase``, ``n_updates``, ``condition``, ``trial``,
@@ -72,9 +73,9 @@ def adaptation_curve(
     for ax in (error, index):
         ax.axvspan(*span, color=FIELD_TINT, lw=0, zorder=0)
         ax.axhline(0, color=style.GUIDE, lw=style.points(0.8), zorder=1)
-    met = frame[frame.condition == np.where(in_field, "field", "null")]
-    draw_course(error, met.groupby("n_updates").perpendicular_error, MET, "as trained")
-    without = frame[in_field & (frame.condition == "null")]
+    met = frame[frame.condition == np.where(in_field, "field", "no_field")]
+    draw_course(error, met.groupby("n_updates").perpendicular_error, MET, "current condition")
+    without = frame[in_field & (frame.condition == "no_field")]
     draw_course(error, without.groupby("n_updates").perpendicular_error, AFTER, "after-effect")
     known = {} if references is None else references.perpendicular_error.to_dict()
     for (name, value), dashes in zip(known.items(), ("--", ":", "-."), strict=False):
@@ -152,9 +153,12 @@ def reaches_by_stage(
     """
     if not reaches:
         raise ValueError("reaches must be of one stage or more, got none")
-    n, size = len(reaches), (2.5 * len(reaches) + 0.6, 2.9)
-    new = style.new_axes(1, n, size, sharex=True, sharey=True)[1] if axes is None else axes
-    flat = style.given_axes(new, n)
+    n = len(reaches)
+    if axes is None:
+        figure, axes = style.new_axes(1, n, (2.5 * n + 0.6, 2.9), sharex=True, sharey=True)
+        # Without it, the first drawing leaves the titles of panels of equal aspect no room.
+        figure.set_layout_engine("compressed", w_pad=0.08, h_pad=0.06)
+    flat = style.given_axes(axes, n)
     for ax, (name, trajectory) in zip(flat, reaches.items(), strict=True):
         batch = records.reaches(trajectory)
         panel = effector_panels(batch)[0]

@@ -20,10 +20,12 @@ class CurlField(Load):
         F = strength (-vy, vx)
 
     Attributes:
-        strength: [N s/m]; positive pushes to the left of the motion.
+        strength: [N s/m]; positive pushes to the left of the motion. In experiments with people 13
+            is usual, and goes with the arms here, which reach 0.1 m in 0.6 s. The default point
+            mass, which has 5 s for 0.5 m, is bent about as much by 1.
 
     Example:
-        >>> env, params = fbx_env.make(loads=(CurlField(13.0),))
+        >>> env, params = fbx_env.make("TwoLinkArmReach-v0", loads=(CurlField(13.0),))
     """
 
     name: ClassVar[str] = "curl"
