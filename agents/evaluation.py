@@ -15,7 +15,16 @@ from jaxtyping import PRNGKeyArray
 from agents.objective import ActivityCost, PolicyCost, checked_costs, losses_by_term
 from agents.optimum.best_known import BEST_KNOWN, MAX_STARTS
 from agents.optimum.reference import reference_loss
-from fbx_env import ReachEnv, ReachParams, Trajectory, Trial, checks, rollout, tree_take
+from fbx_env import (
+    Policy,
+    ReachEnv,
+    ReachParams,
+    Trajectory,
+    Trial,
+    checks,
+    rollout,
+    tree_take,
+)
 
 N_RANDOM_TRIALS = 1024
 """Trials drawn from the task on which every learner is evaluated, beside the validation trials."""
@@ -46,7 +55,7 @@ def evaluate(
     """Evaluate a policy on given trials.
 
     Args:
-        policy: that acts.
+        policy: that acts; ``agents.sb3.actor.actor_policy`` makes it of Stable-Baselines3's models.
         env: the environment.
         params: the experiment.
         trials: one trial, or several along a leading axis.
@@ -75,6 +84,11 @@ def evaluate(
         1.008
     """
     checks.instance("params", params, ReachParams)
+    if hasattr(policy, "predict") and not isinstance(policy, Policy):
+        raise TypeError(
+            "policy must act in JAX; agents.sb3.actor.actor_policy(model) makes one of a model of "
+            f"Stable-Baselines3, got {policy!r}"
+        )
     costs = checked_costs(policy_costs, params.loss)
     trajectory = rollout(env, params, policy, trials, key)
     metrics = _measure(policy, params, trajectory, costs)

@@ -71,7 +71,7 @@ def pairing(
         if "unexpected keyword" not in str(error):
             raise
         own = "n_replicates, hidden_type, hidden_size, encoding_size, where_train"
-        raise TypeError(f"{error}; and of the network {own}") from error
+        raise TypeError(f"{error}; those of the network are {own}") from error
 
     def make_model(key: PRNGKeyArray) -> Any:
         return known.network(env, params, hidden_type, hidden_size, encoding_size, key=key)

@@ -308,9 +308,20 @@ def _call(owner: str, method: str, function: Callable[..., Any], *arguments: Any
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise ValueError(
-            f"{owner}.{method} must work on the arguments of its role, got "
-            f"{type(error).__name__}: {reason}"
+            f"{owner}.{method} must work, got {type(error).__name__}: {reason.rstrip('.')}"
+            f"{_advice(error)}"
         ) from error
+
+
+def _advice(error: Exception) -> str:
+    """What to write instead of that which JAX cannot trace."""
+    if isinstance(error, jax.errors.TracerBoolConversionError):
+        return "; use jnp.where instead of if"
+    if isinstance(error, jax.errors.TracerArrayConversionError):
+        return "; use jax.numpy instead of numpy"
+    if isinstance(error, jax.errors.ConcretizationTypeError):
+        return "; leave numbers as they are, without float() or int()"
+    return ""
 
 
 def _want(condition: bool, message: str) -> None:

@@ -24,6 +24,7 @@ def real(
     at_least: float | None = None,
     at_most: float | None = None,
     shape: tuple[int, ...] | None = (),
+    meaning: str = "",
 ) -> Float[Array, "..."]:
     """Return ``value`` as a floating-point array, or raise.
 
@@ -38,6 +39,7 @@ def real(
         at_most: every element must be this or less.
         shape: the last axes, with -1 for any length; ``None`` for one number, or one for each entry
             of a signal.
+        meaning: of the numbers, which the message about a wrong shape tells.
 
     Raises:
         TypeError: if ``value`` is not numeric.
@@ -63,7 +65,8 @@ def real(
     n_axes = min(checked.ndim, 1) if shape is None else len(shape)
     last = checked.shape[max(checked.ndim - n_axes, 0) :]
     if shape is not None and not _fits(last, shape):
-        raise ValueError(f"{name} must have shape {shape}, got {checked.shape}")
+        about = f" ({meaning})" if meaning else ""
+        raise ValueError(f"{name} must have shape {shape}{about}, got {checked.shape}")
     if checked.ndim > n_axes and _single.get():
         raise ValueError(
             f"{name} must have shape {last} in one experiment, got {checked.shape}; "
@@ -273,6 +276,22 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
         raise ValueError(f"no {what} {name!r}; {hint}")
     return name
+
+
+def keywords(caller: str, given: Iterable[str], allowed: Iterable[str], advice: str) -> None:
+    """Raise ``TypeError``, worded as Python's own, for the first keyword that is not allowed.
+
+    Args:
+        caller: what got them.
+        given, allowed: names.
+        advice: where to find the names that are allowed.
+    """
+    allowed = list(allowed)
+    for name in given:
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.6)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise TypeError(f"{caller} got an unexpected keyword argument {name!r}; {hint}{advice}")
 
 
 def path(name: str, value: Any) -> Path:

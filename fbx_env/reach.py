@@ -54,7 +54,10 @@ def out_of_reach(
     plant: Plant, place: Float[Array, "2"] | Float[np.ndarray, "2"], what: str = "start"
 ) -> str:
     """The message about a place that a plant does not reach."""
-    return f"{what} must be within the reach of {type(plant).__name__}, got {place.tolist()} [m]"
+    return (
+        f"{what} must be within the reach of {type(plant).__name__}, got {place.tolist()} [m]; if "
+        "it is the task's, give it another workspace, or make an id of this body, which has its own"
+    )
 
 
 def check_task(params: ReachParams, n_trials: int = 64) -> None:

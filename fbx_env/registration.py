@@ -99,12 +99,8 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
     by_keyword = _numbers_of(params, given)
     weights = checks.instance("loss_weights", overrides.get("loss_weights", {}), Mapping)
     known = list(dict.fromkeys([*fields, *by_keyword, "loss_weights"]))
-    unknown = [name for name in overrides if name not in known]
-    if unknown:
-        raise TypeError(
-            f"make() got an unexpected keyword argument {unknown[0]!r}; allowed are "
-            f"{', '.join(known)}"
-        )
+    advice = f"numbers are listed by fbx_env.describe({id!r}), parts by help(fbx_env.make)"
+    checks.keywords(id, overrides, known, advice)
     values: dict[Path, Any] = {(name,): value for name, value in given.items()}
     for name in set(overrides) - {*fields, "loss_weights"}:
         number = by_keyword[name]

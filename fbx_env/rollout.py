@@ -255,7 +255,10 @@ def check_fit(policy: Policy, params: ReachParams, obs: Float[Array, " observati
     """
     check_policy(policy)
     command_shape = (len(params.plant.controls),)
-    advice = "if it is a group of replicates, take one with tree_take(policy, 0)"
+    advice = (
+        "it may be for another body, task or time_in_observation, or a group of replicates: then "
+        "take one with tree_take(policy, 0)"
+    )
 
     def first_step(obs: Any) -> tuple[Any, Any, Any, Any]:
         before = policy.initial_carry()

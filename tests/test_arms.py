@@ -236,6 +236,8 @@ def test_goals_out_of_reach_are_refused():
 def test_a_workspace_out_of_reach_and_commands_that_are_not_finite_are_refused(face):
     with pytest.raises(ValueError, match=r"start must be within the reach of MuscleArm, got \["):
         face(env_id="MuscleArmReach-v0", workspace=((-2, -2), (2, 2)))
+    with pytest.raises(ValueError, match=r"start must .* TwoLinkArm, got \[0.*another workspace"):
+        face(plant=TwoLinkArm())
     env = face(env_id="MuscleArmReach-v0")
     env.reset(seed=0)
     for bad in (np.nan, np.inf):

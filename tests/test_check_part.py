@@ -81,7 +81,7 @@ def choosing(self, state, control, load, dt):
         (broken("Type", step=wrong_type), r"Type\.step must keep structure, shapes and types"),
         (broken("Tree", step=no_tree), r"Tree\.step must return arrays of JAX.* got object"),
         (broken("Kink", step=kinked), r"Kink\.step must have finite gradients"),
-        (broken("Choice", step=choosing), r"Choice\.step under jax\.jit must work"),
+        (broken("Choice", step=choosing), r"Choice\.step .*jit must work.*jnp\.where instead of"),
         (
             broken("Blind", feedback=lambda self, state: {"smell": {"all": state.pos}}),
             r"Blind\.feedback must be a dict with .* vision",
@@ -161,6 +161,13 @@ class NumPyForce(Load):
         return np.asarray(effector.vel)
 
 
+class PythonForce(Load):
+    name = "python"
+
+    def force_on(self, effector, trial, clock):
+        return float(effector.pos[0]) * effector.vel
+
+
 class Single(SimpleReaches):
     def validation_trials(self):
         return Trial(start=(0.0, 0.0), goal=(0.1, 0.0))
@@ -187,7 +194,8 @@ class WideDraw(Draw):
         (Growing(), r"Growing\.step must keep structure, shapes and types"),
         (Weak(), r"Weak\.init must give numbers with a type of their own"),
         (Taken(), r"Taken\.dt must have another name or keyword"),
-        (NumPyForce(), r"NumPyForce\.force_on under jax\.jit must work"),
+        (NumPyForce(), r"NumPyForce\.force_on under .* use jax\.numpy instead of"),
+        (PythonForce(), r"PythonForce\.force_on under .* without float"),
         (Single(), r"Single\.validation_trials must return a batch of trials"),
         (LateEpochs(), r"LateEpochs's trials .* is in epoch 7"),
         (WideDraw("plant.mass"), r"WideDraw\.sample must be .* shape \(\), got .* \(2,\)"),

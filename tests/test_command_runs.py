@@ -112,6 +112,14 @@ def test_a_second_process_is_refused(command, whole, capsys):
     assert content(whole) == before
 
 
+def test_what_python_saved_is_left_to_python(whole, capsys):
+    (whole / "config.json").unlink()
+    assert run("evaluate", whole) == 2
+    message = capsys.readouterr().err
+    assert f"{whole} is not a run: it holds metrics.json, history.csv, but no config" in message
+    assert "agents.load_model" in message
+
+
 def test_what_cannot_be_resumed_is_refused(whole, tmp_path, capsys):
     assert run("train", "--resume", tmp_path / "nowhere") == 2
     assert "nowhere is not a run: config.json cannot be read" in capsys.readouterr().err

@@ -71,6 +71,7 @@ def test_without_an_optimum_the_reason_is_given(trained, key):
     trials = Trial(jnp.zeros((2, 2)), jnp.ones((2, 2)))
     metrics, _ = evaluate(trained.policy(), env, params, trials, key=key)
     assert "length" in metrics["no_optimum"]
+    assert "evaluate(..., n_starts=8)" in metrics["no_optimum"]
     assert "ratio_to_optimum" not in metrics
 
 
@@ -158,6 +159,20 @@ def test_costs_of_the_policy_are_reported_beside_the_environment(trained, key):
     assert bare["ratio_to_optimum"] == metrics["ratio_to_optimum"]
     with pytest.raises(TypeError, match="policy_costs must be a tuple of PolicyCost, got 0.5"):
         evaluate(trained.policy(), env, params, trials, policy_costs=0.5, key=key)
+
+
+class Model:
+    """What every model of Stable-Baselines3 can do."""
+
+    def predict(self, observation, deterministic=False):
+        return np.zeros(2), None
+
+
+def test_a_model_of_stable_baselines3_is_told_what_makes_it_a_policy(key):
+    env, params = make(max_steps_in_episode=9)
+    trials = params.task.validation_trials()
+    with pytest.raises(TypeError, match=r"agents\.sb3\.actor\.actor_policy\(model\)"):
+        evaluate(Model(), env, params, trials, key=key)
 
 
 def test_the_optimum_is_computed_once_for_all_replicates(key, monkeypatch):

@@ -17,6 +17,7 @@ from fbx_env import (
     check_part,
     describe,
     make,
+    number,
     rollout,
 )
 from fbx_env.parts.component import Component
@@ -97,6 +98,11 @@ def test_numbers_of_one_keyword_go_by_their_dotted_names():
         make(loads=(Wall(), Twin()), stiffness=5.0)
 
 
+def test_a_declaration_has_only_known_bounds():
+    with pytest.raises(TypeError, match=r"number\(\) .*'greater_than'; allowed are unit, above, "):
+        number("stiffness", default=1.0, greater_than=0)
+
+
 def test_every_declaration_has_a_text_and_bounds_hold():
     def all_kinds(kind):
         return {kind, *(each for sub in kind.__subclasses__() for each in all_kinds(sub))}
@@ -118,7 +124,7 @@ def test_every_declaration_has_a_text_and_bounds_hold():
 @pytest.mark.parametrize(
     ("keywords", "error", "message"),
     [
-        ({"mas": 1.0}, TypeError, r"unexpected keyword argument 'mas'; allowed are .*mass"),
+        ({"mas": 1.0}, TypeError, r"unexpected keyword argument 'mas'; did you mean .*mass"),
         ({"mass": -1.0}, ValueError, "mass must be finite and greater than 0, got -1.0"),
         ({"mass": []}, ValueError, "mass must have numbers, got an array of shape"),
         ({"time_exponent": -1.0}, ValueError, "time_exponent must be finite and at least 0"),

@@ -74,8 +74,12 @@ def test_mistakes_are_named():
     with pytest.raises(ValueError, match="no environment 'Reach-v1'; .*PointMassReach-v0"):
         make("Reach-v1")
     # The wording of Python's own error, by which TorchRL probes.
-    with pytest.raises(TypeError, match="got an unexpected keyword argument 'mas'; allowed .*mass"):
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'mas'; did you .*mass"):
         make(mas=1.0)
+    with pytest.raises(TypeError, match=r"argument 'colour'; numbers .*describe\('Mus.*Hold"):
+        make("MuscleArmHold-v0", colour=1.0)
+    with pytest.raises(ValueError, match=r"mass .* shape \(2,\) \(mass of .* and forearm\)"):
+        make("TwoLinkArmReach-v0", mass=1.0)
     with pytest.raises(ValueError, match="no loss term 'hidden'; there are position"):
         make(loss_weights={"hidden": 1.0})
     with pytest.raises(TypeError, match="loss_weights must be a Mapping, got 3"):

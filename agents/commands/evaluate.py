@@ -104,7 +104,10 @@ def command_of(folder: Path) -> TrainingCommand | None:
         # A saved model has nothing else of a run; a run that is half removed has.
         left = [name for name in (METRICS, HISTORY) if (folder / name).exists()]
         if left:
-            raise ValueError(f"{folder} is not a run: it holds {', '.join(left)}, but no {CONFIG}")
+            raise ValueError(
+                f"{folder} is not a run: it holds {', '.join(left)}, but no {CONFIG}; what Python "
+                "saved there, agents.load_model reads"
+            )
         return None
     try:
         known = learners()

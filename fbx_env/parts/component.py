@@ -71,6 +71,7 @@ class Declaration:
             at_least=self.at_least,
             at_most=self.at_most,
             shape=self.shape,
+            meaning=self.text,
         )
 
     @property
@@ -152,7 +153,11 @@ def number(text: str, *, default: Any, kw_only: bool = False, **declaration: Any
         text: its meaning, in a few words.
         default: its value if none is given.
         kw_only: whether it is given by its name only.
-        **declaration: other fields of ``Declaration``, as ``unit="kg", above=0``.
+        **declaration: other fields of ``Declaration``: ``unit``, as ``"kg"``; the bounds ``above``,
+            ``at_least`` and ``at_most``; ``shape``, ``keyword``, ``optional`` and ``zero_is_none``.
+
+    Raises:
+        TypeError: for another keyword.
 
     Example:
         >>> class Spring(Component):
@@ -161,6 +166,8 @@ def number(text: str, *, default: Any, kw_only: bool = False, **declaration: Any
         Traceback (most recent call last):
         ValueError: stiffness must be finite and at least 0, got -1.0
     """
+    allowed = [field.name for field in dataclasses.fields(Declaration) if field.name != "text"]
+    checks.keywords("number()", declaration, allowed, f"allowed are {', '.join(allowed)}")
     return _declared(default, Declaration(text, **declaration), kw_only)
 
 
