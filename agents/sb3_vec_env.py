@@ -25,8 +25,8 @@ class ReachVecEnv(VecEnv):
 
     The numbers are those of ``ReachVectorEnv`` with the same seeds. Where a trial ends, its info
     has what ``ReachGymEnv`` reports at the end (losses, distance, speed, ``is_success``) and SB3's
-    ``terminal_observation``; those of trials that go on are empty, as nobody reads a thousand
-    dictionaries a step.
+    ``terminal_observation``; those of trials that go on are empty, which saves the time
+    of making a thousand dictionaries a step.
 
     One object serves all trials. So attributes such as ``params`` are read from it, and set for all
     trials at once; attributes it does not have are kept for each trial.
@@ -40,8 +40,11 @@ class ReachVecEnv(VecEnv):
         TypeError, ValueError: as ``ReachVectorEnv`` does.
 
     Example:
-        >>> model = PPO("MlpPolicy", VecMonitor(ReachVecEnv(32, time_in_observation=True)))
-        >>> model.learn(100_000)
+        >>> experiment = {"max_force": 2.0, "time_in_observation": True}
+        >>> envs = VecNormalize(ReachVecEnv(64, **experiment), gamma=0.995)
+        >>> recipe = {"n_steps": 99, "batch_size": 3168, "gamma": 0.995, "gae_lambda": 0.98}
+        >>> model = PPO("MlpPolicy", envs, policy_kwargs={"log_std_init": -1.0}, **recipe)
+        >>> model.learn(1_000_000)
     """
 
     def __init__(self, num_envs: int, *, render_mode: str | None = None, **keywords: Any) -> None:

@@ -225,7 +225,8 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         Args:
             key: for motor and sensory noise.
             state: before the step.
-            action: the command, of any size; the plant takes it within the bounds of its controls.
+            action: the command, of any size; the plant takes it within the bounds of its controls,
+                and the cost of the command counts it as it is.
             params: the experiment.
 
         Returns:

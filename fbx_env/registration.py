@@ -118,15 +118,39 @@ def _numbers_of(params: ReachParams, given: Mapping[str, Any]) -> dict[str, Numb
 
 @dataclass(frozen=True)
 class Description:
-    """Every number of an environment, which prints as a table.
+    """An environment's trial, observation and action, and every number of it; prints as a table.
 
     Attributes:
         id: of the environment.
-        numbers: with keyword, dotted name, unit, default, bounds and meaning.
+        params: the experiment.
     """
 
     id: str
-    numbers: tuple[Number, ...]
+    params: ReachParams
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """With keyword, dotted name, unit, default, bounds and meaning."""
+        return tuple(self.params.numbers())
+
+    def lines(self) -> list[str]:
+        """The id, how long a trial is, and in order what an observation and an action consist of.
+
+        The cost of an action counts it as it is; the plant takes it within its bounds.
+        """
+        params = self.params
+        layout = environment(self.id).observation_layout(params).items()
+        parts = [f"{name} [{where.start}:{where.stop}]" for name, where in layout]
+        controls = [
+            " ".join([each.name, show(each.low), "to", show(each.high), each.unit]).rstrip()
+            for each in params.plant.controls
+        ]
+        return [
+            self.id,
+            f"trial: {params.max_steps_in_episode} steps of {show(params.dt)} s",
+            f"observation: {', '.join(parts)}",
+            f"action: {', '.join(controls)}",
+        ]
 
     def rows(self) -> list[dict[str, str]]:
         """The table: one dict of texts for each number."""
@@ -149,13 +173,14 @@ class Description:
         table = [
             "  ".join(row[name].ljust(widths[name]) for name in widths).rstrip() for row in lines
         ]
-        return "\n".join([self.id, *table])
+        return "\n".join([*self.lines(), "", *table])
 
     def _repr_html_(self) -> str:
         """The table as a notebook shows it."""
         rows = self.rows()
         lines = [_html_row("th", rows[0]), *(_html_row("td", row.values()) for row in rows)]
-        return f"<table><caption>{html.escape(self.id)}</caption>{''.join(lines)}</table>"
+        caption = "<br/>".join(map(html.escape, self.lines()))
+        return f"<table><caption>{caption}</caption>{''.join(lines)}</table>"
 
 
 def _html_row(tag: str, cells: Iterable[str]) -> str:
@@ -164,7 +189,7 @@ def _html_row(tag: str, cells: Iterable[str]) -> str:
 
 
 def describe(id: str = ENV_ID, **overrides: Any) -> Description:
-    """Every number of an environment, with its unit, default, bounds and meaning.
+    """An environment's trial, observation and action; its numbers with units, defaults and bounds.
 
     Args:
         id, **overrides: as of ``make``; numbers of parts that are given there are described too.
@@ -173,7 +198,7 @@ def describe(id: str = ENV_ID, **overrides: Any) -> Description:
         >>> describe("PointMassReach-v0").numbers[0].keyword
         'max_steps_in_episode'
     """
-    return Description(id, tuple(make(id, **overrides)[1].numbers()))
+    return Description(id, make(id, **overrides)[1])
 
 
 def is_none(number: Number) -> bool:

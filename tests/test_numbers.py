@@ -66,12 +66,24 @@ def test_every_number_of_the_original_task_is_described():
         "meaning": "mass of the point",
     }
     assert "command_weight" in repr(table)
+    assert table.lines() == [
+        "PointMassReach-v0",
+        "trial: 99 steps of 0.05 s",
+        "observation: goal_position [0:2], goal_velocity [2:4], vision_position [4:6], "
+        "vision_velocity [6:8]",
+        "action: force x -10 to 10 N, force y -10 to 10 N",
+    ]
+    arm = describe("TwoLinkArmReach-v0", time_in_observation=True).lines()
+    assert arm[2].endswith("proprioception_rate [10:12], time [12:13]")
+    assert arm[3].startswith("action: shoulder torque -")
     assert "1e-05" in repr(table)
 
 
 def test_a_notebook_shows_the_numbers_as_a_table():
     table = describe("PointMassReach-v0")
     shown = ElementTree.fromstring(table._repr_html_())
+    (caption,) = shown.findall("caption")
+    assert list(caption.itertext()) == table.lines()
     header, *rows = ([cell.text or "" for cell in row] for row in shown.findall("tr"))
     assert [dict(zip(header, row, strict=True)) for row in rows] == table.rows()
 

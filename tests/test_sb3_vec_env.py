@@ -93,6 +93,7 @@ def test_seeds_are_used_once(envs):
 
 def test_attributes(envs):
     assert envs.get_attr("render_mode") == [None] * 3
+    assert "goal_position" in envs.get_attr("observation_layout")[0]
     assert envs.has_attr("params")
     assert not envs.has_attr("action_masks")
     assert envs.get_attr("action_space", 0) == [envs.action_space]

@@ -13,7 +13,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.passive_env_checker import env_reset_passive_checker, env_step_passive_checker
 
-from fbx_env import PointMass, ReachEnv, ReachGymEnv, ReachParams, make
+from fbx_env import PointMass, ReachEnv, ReachGymEnv, ReachParams, ReachVectorEnv, make
 
 pytestmark = pytest.mark.optimised
 
@@ -136,6 +136,17 @@ def test_start_and_goal_are_as_asked_and_drawn_where_not(env):
     np.testing.assert_array_equal(obs[4:6], drawn[4:6])
     obs, _ = env.reset(options={})
     assert not np.array_equal(obs[:2], [3, 4])
+
+
+def test_parts_of_an_observation_have_names():
+    env = gymnasium.make("PointMassReach-v0", time_in_observation=True)
+    vector = ReachVectorEnv(2, time_in_observation=True)
+    obs, _ = env.reset(seed=0, options={"start": (0.1, 0.2), "goal": (-0.3, 0.4)})
+    layout = env.unwrapped.observation_layout
+    np.testing.assert_array_equal(obs[layout["vision_position"]], np.float32([0.1, 0.2]))
+    np.testing.assert_array_equal(obs[layout["goal_position"]], np.float32([-0.3, 0.4]))
+    assert layout["time"] == slice(8, 9)
+    assert vector.observation_layout == layout
 
 
 def test_trials_cover_the_workspace():

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from fbx_env import checks
+from fbx_env.env import ReachEnv
 from fbx_env.gym.batch import ReachBatch
 from fbx_env.gym.frame import Scene
 from fbx_env.gym.programs import Rows
@@ -67,6 +68,11 @@ class Interface(abc.ABC):
     def params(self, params: ReachParams) -> None:
         self._batch.params = params
         self._refresh()
+
+    @property
+    def observation_layout(self) -> dict[str, slice]:
+        """Where in one trial's observation to find what, as of ``ReachEnv.observation_layout``."""
+        return ReachEnv().observation_layout(self.params)
 
     def _observation_space(self) -> gymnasium.spaces.Box:
         """The space of one trial's observations; the same bounds as in gymnax."""

@@ -49,9 +49,9 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     - ``NEXT_STEP``: the next step of that trial ignores the action, starts a new trial and returns
       its first observation, with reward 0.
     - ``SAME_STEP``: the step that ends a trial returns the first observation of the next;
-      ``info["final_obs"]`` and ``info["final_info"]`` have what belongs to the end. For loops of
-      one's own: of Gymnasium 1.3's wrappers, ``RecordEpisodeStatistics`` for vectors counts wrongly
-      in this mode from the second trial on, and those of observations refuse it.
+      ``info["final_obs"]`` and ``info["final_info"]`` have what belongs to the end. It suits
+      loops of your own, and not Gymnasium 1.3's vector wrappers: ``RecordEpisodeStatistics`` counts
+      wrongly from the second trial on, and those that change observations refuse this mode.
     - ``DISABLED``: such trials must be reset before the next step, by
       ``reset(options={"reset_mask": ...})``.
 
@@ -63,7 +63,8 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     Args:
         num_envs: how many trials, at least 1.
         env_id: which environment, one of ``fbx_env.registration.IDS``.
-        autoreset_mode: an ``AutoresetMode`` or its value, such as ``"SameStep"``.
+        autoreset_mode: an ``AutoresetMode`` or its value, such as ``"SameStep"``, also in
+            ``make_vec``.
         render_mode: ``None``, ``"rgb_array"``, ``"rgb_array_list"`` or ``"human"``.
         **experiment: the other keywords of ``fbx_env.make``.
 
@@ -186,7 +187,7 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
         Args:
             actions: the commands in the units of the plant's controls, of any size; the plant takes
-                them within their bounds.
+                them within their bounds, and the cost of the command counts them as they are.
 
         Raises:
             gymnasium.error.ResetNeeded: before the first reset; with autoreset disabled, also as

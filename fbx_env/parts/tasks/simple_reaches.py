@@ -46,7 +46,10 @@ class SimpleReaches(Task):
         "goals around each start in validation trials", default=7, at_least=1
     )
     eval_distance: Scalar = number(
-        "distance from start to goal in validation trials", default=0.5, unit="m", above=0
+        "distance from start to goal in validation trials; in training it is as drawn",
+        default=0.5,
+        unit="m",
+        above=0,
     )
 
     def __check_init__(self) -> None:
