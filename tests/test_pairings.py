@@ -387,7 +387,8 @@ def test_a_custom_cell_is_named_or_given(key):
     assert eqx.tree_equal(context.model.cell, named.model.cell)
     _, history = context.train(**SHORT, key=key)
     _, same = named.train(**SHORT, key=key)
-    np.testing.assert_array_equal(history["training_total"], same["training_total"])
+    # Its derivative is found by JAX, that of the named one is spelt out: they differ by rounding.
+    np.testing.assert_allclose(history["training_total"], same["training_total"], rtol=1e-5)
 
 
 def test_another_optimizer(context, key):
