@@ -57,19 +57,21 @@ def check_part(part: Component, params: ReachParams | None = None) -> None:
 
 
 def _host(part: Component) -> ReachParams:
-    """The original experiment, or one with nearer trials for a plant that does not reach those."""
+    """The original experiment; for a plant, one with trials within its reach, not at the origin."""
     places = [(x, y) for distance in (0.3, 0.6, 1.0) for x, y in ((0, distance), (distance, 0))]
     corners = 0.1 * jnp.array([[-1.0, -1.0], [1.0, 1.0]])
-    tasks = [SimpleReaches(workspace=jnp.array(place) + corners) for place in places]
-    hosts = [ReachParams(), *(ReachParams(task=task) for task in tasks)]
+    if not isinstance(part, Plant):
+        return ReachParams()
+    tasks = (SimpleReaches(workspace=jnp.array(place) + corners) for place in places)
+    hosts = [ReachParams(task=task) for task in tasks]
     return next((host for host in hosts if _can_start(part, host)), hosts[0])
 
 
-def _can_start(part: Component, params: ReachParams) -> bool:
-    """Whether nothing is known to keep a part from the start of the validation trials."""
+def _can_start(plant: Plant, params: ReachParams) -> bool:
+    """Whether nothing is known to keep a plant from the start of the validation trials."""
     start = params.task.validation_trials().start[0]
     try:
-        return not isinstance(part, Plant) or not is_out_of_reach(part, part.init(start), start)
+        return not is_out_of_reach(plant, plant.init(start), start)
     except Exception:  # The check of the method that fails will say so.
         return True
 
@@ -114,12 +116,13 @@ def _check_plant(plant: Plant, params: ReachParams) -> None:
         _transformed(plant, method, state)
     _check_effector(f"{name}.effector", plant.effector(state))
     _check_feedback(name, plant.feedback(state))
-    reached = plant.effector(state).pos
+    start = plant.effector(state)
     _want(
-        bool(jnp.allclose(reached, position, atol=1e-4)),
-        f"{name}.init must put the effector at {position.tolist()} [m], got {reached.tolist()}; if "
-        "that is out of its reach, give params with a task whose validation trials start within it",
+        bool(jnp.allclose(start.pos, position, atol=1e-4)),
+        f"{name}.init must put the effector at {position.tolist()} [m], got {start.pos.tolist()}; "
+        "if that is out of its reach, give params with a task whose trials start within it",
     )
+    _want(not start.vel.any(), f"{name}.init must be at rest, got velocity {start.vel.tolist()}")
 
     def step(plant: Plant, state: Any, control: Any, force: Any, dt: Any) -> Any:
         return plant.step(state, control, lambda effector: force, dt)

@@ -50,6 +50,11 @@ def test_nothing_is_wrong_with(part):
     check_part(part)
 
 
+def test_a_plant_that_starts_at_the_origin_wherever_it_is_put_is_found_out_by_itself():
+    with pytest.raises(ValueError, match=r"Stuck\.init must put the effector at \[0\.0, 0\.3"):
+        check_part(broken("Stuck", init=lambda self, place: Effector(0 * place, 0 * place)))
+
+
 def broken(name, base=PointMass, **methods):
     return type(name, (base,), methods)()
 
@@ -89,6 +94,10 @@ def choosing(self, state, control, load, dt):
         (
             broken("Stuck", init=lambda self, position: Effector(0 * position, 0 * position)),
             r"Stuck\.init must put the effector at",
+        ),
+        (
+            broken("Coasting", init=lambda self, position: Effector(position, 0 * position + 1)),
+            r"Coasting\.init must be at rest, got velocity \[1\.0, 1\.0\]",
         ),
         (
             broken("Idle", controls=property(lambda self: ())),
