@@ -112,11 +112,12 @@ def test_a_second_process_is_refused(command, whole, capsys):
     assert content(whole) == before
 
 
-def test_what_python_saved_is_left_to_python(whole, capsys):
-    (whole / "config.json").unlink()
-    assert run("evaluate", whole) == 2
+def test_what_python_saved_is_left_to_python(whole, tmp_path, capsys):
+    saved = shutil.copytree(whole, tmp_path / "saved")
+    (saved / "config.json").unlink()
+    assert run("evaluate", saved) == 2
     message = capsys.readouterr().err
-    assert f"{whole} is not a run: it holds metrics.json, history.csv, but no config" in message
+    assert f"{saved} is not a run: it holds metrics.json, history.csv, but no config" in message
     assert "agents.load_model" in message
 
 
