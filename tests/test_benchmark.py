@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from matplotlib import pyplot as plt
 
 import agents.__main__ as command_line
 from agents import GRUPolicy
-from agents.commands.benchmark import cells
+from agents.commands.benchmark import QUICK, WHOLE, cells
 from agents.reports import benchmark, benchmark_environments
 from agents.reports.benchmark import (
     Curve,
@@ -30,6 +31,8 @@ from agents.reports.tables import as_markdown
 from fbx_env import ReachEnv, ReachParams
 
 pytestmark = pytest.mark.optimised
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_operations_are_those_of_the_products_in_the_network(key):
@@ -122,14 +125,73 @@ def test_the_command_writes_a_table_and_json(tmp_path, capsys):
     assert not (tmp_path / "growth.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "parts", "repeats"),
+    [([], QUICK, 3), (["--all"], WHOLE, 7), (["--repeats", "2"], QUICK, 2)],
+)
+def test_it_is_quick_unless_all_is_asked_for(tmp_path, monkeypatch, options, parts, repeats):
+    measured, turns = [], set()
+
+    def note(part):
+        def measure(*arguments):
+            measured.append(part)
+            turns.update(each for each in arguments if isinstance(each, int))
+            return []
+
+        return measure
+
+    for module, name, part in (
+        (benchmark, "training_to_quality", "quality"),
+        (benchmark, "training_speed", "training"),
+        (benchmark_environments, "bodies_speed", "bodies"),
+        (benchmark_environments, "environment_speed", "environments"),
+        (benchmark_environments, "gymnasium_speed", "gymnasium"),
+        (benchmark_environments, "sb3_speed", "sb3"),
+        (benchmark_environments, "import_seconds", "import"),
+        (benchmark, "peak_memory", "memory"),
+        (benchmark, "growth", "growth"),
+    ):
+        monkeypatch.setattr(module, name, note(part))
+    command_line.main(["benchmark", *options, "--devices", "1", "--out", str(tmp_path)])
+    assert sorted(measured) == sorted(parts)
+    assert turns == {repeats}
+
+
+def test_the_readme_quotes_the_figures_that_are_kept():
+    kept = json.loads((ROOT / "examples" / "benchmark.json").read_text())
+    assert {"date", "machine", "versions"} <= set(kept)
+    value = {row["what"]: row["value"] for row in kept["rows"]}
+    ratio = {(row["what"], row["beside"]): row["ratio"] for row in kept["rows"]}
+    many = "1,024 environments with random actions"
+    faster = ratio[many, "times gymnax's Pendulum-v1"]
+    quotes = (
+        f"{value['to 1.05 times the optimum']:.0f} s from cold to 1.05 times the optimum",
+        f"an update of 16 trials takes {value['update of 16 trials, GRU']:.1f} ms",
+        f"one of 250 {value['update of 250 trials on one device']:.0f} ms on one device",
+        f"{value['update of 250 trials on 2 devices']:.0f} ms on two",
+        f"{value[many]:.1f} million steps/s in gymnax",
+        f"{faster:.1f} times Pendulum-v1",
+        f"{value['ReachVectorEnv of 1,024']:.1f} million in `ReachVectorEnv`",
+    )
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert [quote for quote in quotes if quote not in readme] == []
+
+
 @pytest.mark.slow
 def test_training_and_environments_are_measured(tmp_path, monkeypatch):
     few_updates = partial(benchmark.training_speed, n_updates=3)
     monkeypatch.setattr(benchmark, "training_speed", few_updates)
     few_steps = partial(benchmark_environments.sb3_speed, total_steps=10_000)
     monkeypatch.setattr(benchmark_environments, "sb3_speed", few_steps)
-    result = run(tmp_path, "training", "environments", "memory", "sb3")
+    few_bodies = partial(benchmark_environments.bodies_speed, n_updates=1)
+    monkeypatch.setattr(benchmark_environments, "bodies_speed", few_bodies)
+    monkeypatch.setattr(benchmark_environments, "BODIES", ("PointMass", "TwoLinkArm"))
+    result = run(tmp_path, "training", "bodies", "environments", "memory", "sb3")
     by_name = {row["what"]: row for row in result["rows"]}
+    assert by_name["update of 16 trials, GRU"]["value"] > 0
+    assert by_name["update of 16 trials, LSTM"]["value"] > 0
+    assert by_name["update of 32 trials of 60 steps, TwoLinkArm"]["ratio"] > 1
+    assert 0 < by_name["1,024 environments of TwoLinkArm"]["ratio"] < 1
     assert 0 < by_name["update of 250 trials on one device"]["ratio"] < 1
     assert by_name["update of five replicates on one device"]["ratio"] > 1
     less, more = (
@@ -174,6 +236,7 @@ def test_growth_is_measured_where_the_devices_can_share_the_work(monkeypatch, n_
     [
         ("--devices", "3", "devices must share 250 trials evenly, got 3"),
         ("--repeats", "0", "repeats must be at least 1"),
+        ("--all", "--parts=memory", "parts must not be given with all"),
         ("--devices", "0", "devices must be at lea"),
     ],
 )
