@@ -35,7 +35,6 @@ from fbx_env.rollout import rollout_trial
 if TYPE_CHECKING:
     import pandas
 
-PHASES = ("baseline", "field", "washout")
 CONDITIONS = ("no_field", "field", "channel")
 
 Evaluations = dict[str, dict[str, Float[Array, " trials"]]]
@@ -84,6 +83,10 @@ class Probes(NamedTuple):
         """The trials in a condition."""
         params: ReachParams = getattr(self, condition)
         return rollout(ReachEnv(), params, policy, self.trials, self.key)
+
+    def by_phase(self) -> dict[str, ReachParams]:
+        """The experiment of each phase of the training."""
+        return {"baseline": self.no_field, "field": self.field, "washout": self.no_field}
 
 
 def adapt(
@@ -152,46 +155,34 @@ def adapt(
         "washout": checks.whole("n_washout", n_washout, at_least=1),
     }
     per_block = checks.whole("updates_per_block", updates_per_block, at_least=1)
-    if channel is None:
-        channel = ForceChannel(stiffness=0.25 / params.dt**2, damping=1 / params.dt)
-    checks.instance("channel", channel, ForceChannel)
     key_train, key_validation = jax.random.split(key)
     probes = _probes(params, field, channel, key_validation)
-    optimizer = _optimizer(learning_rate, optimizer)
+    if task is not None:
+        checks.instance("task", task, Task)
     config = BPTTConfig(batch_size=batch_size, policy_costs=tuple(policy_costs))
-    setups = {}
-    for phase in PHASES:
-        trained_in = probes.field if phase == "field" else probes.no_field
-        if task is not None:
-            trained_in = trained_in.replace(task=checks.instance("task", task, Task))
-        setups[phase] = make_setup(
-            policy, ReachEnv(), trained_in.checked(), config, where_train, optimizer
+    setups = {
+        phase: make_setup(
+            policy,
+            ReachEnv(),
+            experiment if task is None else experiment.replace(task=task).checked(),
+            config,
+            where_train,
+            _optimizer(learning_rate, optimizer),
         )
+        for phase, experiment in probes.by_phase().items()
+    }
     state = init_state(policy, setups["baseline"], key_train)
     policies: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
-    for phase in PHASES:
-        for _ in range(-(-n_updates[phase] // per_block)):
-            n_made = int(state.iteration)
-            state, evaluations = _block(state, setups[phase], probes, field, per_block)
-            rows += _rows(phase, n_made, evaluations, probes)
-            if state.halted:
-                raise FloatingPointError(
-                    f"a loss or gradient of training is not finite in phase {phase!r}, after "
-                    f"{int(state.iteration)} updates"
-                )
+    for phase, n in n_updates.items():
+        state, evaluated = _learn(state, phase, setups[phase], probes, field, n, per_block)
         policies[phase] = state.policy
-    reaches = {
-        "before": probes.reaches("no_field", policy),
-        "early": probes.reaches("field", policies["baseline"]),
-        "late": probes.reaches("field", policies["field"]),
-        "after": probes.reaches("no_field", policies["field"]),
-    }
+        rows += evaluated
     return Adaptation(
         frame=pd.concat(map(pd.DataFrame, rows), ignore_index=True),
         forces=_forces(probes, field, {"before": policy, "late": policies["field"]}),
         references=_references(probes),
-        reaches=reaches,
+        reaches=_reaches(probes, policy, policies),
         policy=policies["field"],
     )
 
@@ -212,8 +203,13 @@ def _optimizer(
     return optimizer
 
 
-def _probes(params: ReachParams, field: Load, channel: ForceChannel, key: PRNGKeyArray) -> Probes:
+def _probes(
+    params: ReachParams, field: Load, channel: ForceChannel | None, key: PRNGKeyArray
+) -> Probes:
     """The three conditions, whose loads are checked here."""
+    if channel is None:
+        channel = ForceChannel(stiffness=0.25 / params.dt**2, damping=1 / params.dt)
+    checks.instance("channel", channel, ForceChannel)
     loads = params.loads
     return Probes(
         no_field=params.checked(),
@@ -222,6 +218,29 @@ def _probes(params: ReachParams, field: Load, channel: ForceChannel, key: PRNGKe
         trials=params.task.validation_trials(),
         key=key,
     )
+
+
+def _learn(
+    state: TrainState,
+    phase: str,
+    setup: Setup,
+    probes: Probes,
+    field: Load,
+    n_updates: int,
+    per_block: int,
+) -> tuple[TrainState, list[dict[str, Any]]]:
+    """Evaluate before each block of updates, and make them; return the columns of the frame."""
+    rows: list[dict[str, Any]] = []
+    for _ in range(-(-n_updates // per_block)):
+        n_made = int(state.iteration)
+        state, evaluations = _block(state, setup, probes, field, per_block)
+        rows += _rows(phase, n_made, evaluations, probes)
+        if state.halted:
+            raise FloatingPointError(
+                f"a loss or gradient of training is not finite in phase {phase!r}, after "
+                f"{int(state.iteration)} updates"
+            )
+    return state, rows
 
 
 @eqx.filter_jit
@@ -291,6 +310,16 @@ def _rows(
         trials = {"trial": np.arange(len(start)), "direction": analysis.directions(start, goal)}
         rows.append(about | trials | measures)
     return rows
+
+
+def _reaches(probes: Probes, untrained: Any, policies: dict[str, Any]) -> dict[str, Trajectory]:
+    """The trials by stage, as in ``Adaptation``, of the policies at the end of the phases."""
+    return {
+        "before": probes.reaches("no_field", untrained),
+        "early": probes.reaches("field", policies["baseline"]),
+        "late": probes.reaches("field", policies["field"]),
+        "after": probes.reaches("no_field", policies["field"]),
+    }
 
 
 def _forces(probes: Probes, field: Load, policies: dict[str, Any]) -> pandas.DataFrame:

@@ -66,6 +66,8 @@ def pytest_configure(config):
     jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    # Tracing makes many objects that stay; to look for garbage among them took a tenth of the time.
+    gc.set_threshold(200_000, 20, 100)
     # Scripts start their background jobs with SIGINT ignored, and this may be one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
