@@ -317,7 +317,7 @@ def _call(owner: str, method: str, function: Callable[..., Any], *arguments: Any
 
 
 def _advice(error: Exception) -> str:
-    """What to write instead of that which JAX cannot trace."""
+    """Name the function of JAX that does what it cannot trace."""
     if isinstance(error, jax.errors.TracerBoolConversionError):
         return "; use jnp.where instead of if"
     if isinstance(error, jax.errors.TracerArrayConversionError):

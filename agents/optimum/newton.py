@@ -82,7 +82,7 @@ def total_losses(
 
 
 def call(function: Callable[..., Any], experiment: Experiment, *items: Any) -> list[Any]:
-    """What a compiled function of an experiment's trials gives, in float64."""
+    """Evaluate a compiled function of an experiment's trials in float64."""
     fixed = (experiment.params, experiment.like, experiment.low, experiment.high)
     with enable_x64(True):
         return [np.array(each) for each in function(fixed, *experiment.context, *items)]

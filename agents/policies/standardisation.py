@@ -18,7 +18,7 @@ LEAST = 1e-4
 
 
 class Standardisation(eqx.Module):
-    """What is taken off an observation, and by what the rest is divided.
+    """The mean that is subtracted from an observation, and the scale it is then divided by.
 
     An arm moves by tenths of a metre, and its muscles by a tenth of their length: as small as that
     next to their means, a network learns from them slowly. Neither number is trained.

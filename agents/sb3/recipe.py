@@ -48,7 +48,7 @@ class Recipe(abc.ABC):
     """The command for an output of 1 of the network, as a fraction of the largest one that the
     plant takes; 0.2 is 2 N for the point mass."""
     smallest_cost: float = 1e-6
-    """What is added to the cost to come before its logarithm: much less looks alike to critics."""
+    """Added to the cost to come before its logarithm; much smaller costs look alike to critics."""
     n_evaluations: int = 20
     """Evaluations in the course of the training, beside the one before it, evenly spaced."""
 
