@@ -29,6 +29,7 @@ from agents.policies import CustomCellPolicy as CustomCellPolicy
 from agents.policies import GRUPolicy as GRUPolicy
 from agents.policies import LSTMPolicy as LSTMPolicy
 from agents.policies import MLPPolicy as MLPPolicy
+from agents.policies import OpenLoopPolicy as OpenLoopPolicy
 from agents.policies import RNNPolicy as RNNPolicy
 from agents.policies import make_policy as make_policy
 from agents.storage.checkpoints import Checkpoints as Checkpoints

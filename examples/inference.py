@@ -14,14 +14,13 @@ import argparse
 from typing import Any
 
 import blackjax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
 import fbx_env
-from agents import OptimalPolicy
+from agents import OpenLoopPolicy, OptimalPolicy
 from fbx_env import PointMass, plot
 
 ENV, PARAMS = fbx_env.make(max_steps_in_episode=40, eval_n_directions=3)
@@ -31,23 +30,6 @@ SENSOR_NOISE = 0.01
 PRIOR_MEAN, PRIOR_STD = jnp.log(jnp.array([1.5, 0.8])), jnp.array([0.4, 0.6])
 """Of the logarithms of mass [kg] and damping [N s/m], which are normal and independent."""
 TRUTH = jnp.array([1.9, 0.5])
-
-
-class Plan(eqx.Module):
-    """A policy that issues given commands, whatever it observes."""
-
-    commands: jax.Array
-
-    def __call__(
-        self, obs: jax.Array, step: jax.Array, *, key: jax.Array | None = None
-    ) -> tuple[jax.Array, jax.Array]:
-        return self.commands[step], step + 1
-
-    def initial_carry(self) -> jax.Array:
-        return jnp.zeros((), int)
-
-    def activity(self, step: jax.Array) -> jax.Array:
-        return jnp.zeros(0)
 
 
 COMMANDS = fbx_env.rollout(ENV, PARAMS, OptimalPolicy(PARAMS), TRIALS, jax.random.key(0)).command
@@ -60,7 +42,7 @@ def paths(logarithms: jax.Array) -> jax.Array:
     key = jax.random.key(0)  # Unused, as the movements have no noise.
 
     def path(commands: jax.Array, trial: fbx_env.Trial) -> jax.Array:
-        return fbx_env.rollout(ENV, params, Plan(commands), trial, key).pos
+        return fbx_env.rollout(ENV, params, OpenLoopPolicy(commands), trial, key).pos
 
     return jax.vmap(path)(COMMANDS, TRIALS)
 

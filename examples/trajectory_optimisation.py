@@ -11,32 +11,14 @@ python examples/trajectory_optimisation.py --quick  # a few iterations, to see t
 import argparse
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import optax
 
 import fbx_env
-from agents import OptimalPolicy, optimal_loss
+from agents import OpenLoopPolicy, OptimalPolicy, optimal_loss
 from fbx_env import CurlField, Trial, plot
-
-
-class Plan(eqx.Module):
-    """A policy that issues commands planned in advance, whatever it observes."""
-
-    commands: jax.Array
-
-    def __call__(
-        self, obs: jax.Array, step: jax.Array, *, key: jax.Array | None = None
-    ) -> tuple[jax.Array, jax.Array]:
-        return self.commands[step], step + 1
-
-    def initial_carry(self) -> jax.Array:
-        return jnp.zeros((), int)
-
-    def activity(self, step: jax.Array) -> jax.Array:
-        return jnp.zeros(0)
 
 
 def minimise(
@@ -75,7 +57,8 @@ def main() -> None:
 
     def loss(commands: jax.Array) -> jax.Array:
         def loss_of_trial(commands: jax.Array, trial: Trial) -> jax.Array:
-            return -fbx_env.rollout(env, params, Plan(commands), trial, key).reward.sum()
+            policy = OpenLoopPolicy(commands)
+            return -fbx_env.rollout(env, params, policy, trial, key).reward.sum()
 
         return jax.vmap(loss_of_trial)(commands, trials).mean()
 

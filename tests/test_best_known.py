@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import OptimalPolicy, best_known_loss, evaluate, optimal_loss
+from agents import OpenLoopPolicy, OptimalPolicy, best_known_loss, evaluate, optimal_loss
 from agents.optimum.reference import reference_loss
 from agents.storage.runs import summary
 from fbx_env import Trial, TwoLinkArm, make, rollout
@@ -98,21 +96,6 @@ def test_it_is_kept_in_a_folder_for_the_same_experiment(tmp_path, monkeypatch):
             reference_loss(params, asked, n_starts=n_starts, keep_in=tmp_path)
 
 
-class Commands(eqx.Module):
-    """Commands given in advance."""
-
-    table: jax.Array
-
-    def __call__(self, obs, carry, *, key=None):
-        return self.table[carry], carry + 1
-
-    def initial_carry(self):
-        return jnp.zeros((), int)
-
-    def activity(self, carry):
-        return jnp.zeros(0)
-
-
 def test_the_loss_of_the_best_known_reaches_of_a_muscle_arm_is_that_of_their_author():
     """So that a lower loss is a better reach, and not another problem."""
     with np.load(DATA / "optimal_reach_thelen.npz") as file:
@@ -120,7 +103,7 @@ def test_the_loss_of_the_best_known_reaches_of_a_muscle_arm_is_that_of_their_aut
     env, params = make("MuscleArmReach-v0")
     for index in (0, 3):
         trial = Trial(of["hand_pos"][index, 0], of["goal"][index])
-        policy = Commands(jnp.asarray(of["command"][index], float))
+        policy = OpenLoopPolicy(of["command"][index])
         trajectory = rollout(env, params, policy, trial, jax.random.key(0))
         terms = [trajectory.losses[name].sum() for name in TERMS]
         np.testing.assert_allclose(terms, of["loss_terms"][index], rtol=2e-3, atol=1e-8)
@@ -152,7 +135,7 @@ def test_a_reach_of_a_muscle_arm_is_better_than_the_best_of_another_search():
     best = best_known_loss(params, trial, n_starts=2)
     assert best.total < of["loss_terms"].sum()
     # It is what the environment itself makes of these commands.
-    trial, policy = Trial(of["hand_pos"][0], of["goal"]), Commands(jnp.asarray(best.commands[0]))
+    trial, policy = Trial(of["hand_pos"][0], of["goal"]), OpenLoopPolicy(best.commands[0])
     trajectory = rollout(env, params, policy, trial, jax.random.key(0))
     total = sum(trajectory.losses[name].sum() for name in TERMS)
     assert total == pytest.approx(best.total, rel=2e-3)

@@ -3,32 +3,16 @@
 import equinox as eqx
 import hypothesis.extra.numpy as hnp
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import optimal_loss
+from agents import OpenLoopPolicy, optimal_loss
 from fbx_env import Trial, make, rollout
 
 N_STEPS, DT = 12, 0.05
 KEY = jax.random.key(0)
-
-
-class Commands(eqx.Module):
-    """A policy that commands what was decided beforehand."""
-
-    values: jax.Array
-
-    def __call__(self, obs, carry, *, key=None):
-        return self.values[carry], carry + 1
-
-    def initial_carry(self):
-        return jnp.zeros((), jnp.int32)
-
-    def activity(self, carry):
-        return jnp.zeros(0)
 
 
 def floats(low, high):
@@ -46,7 +30,7 @@ points = vectors(1)
 
 def reach(start, goal, values, **changes):
     env, params = make(**{"max_steps_in_episode": N_STEPS, "dt": DT, **changes})
-    return rollout(env, params, Commands(jnp.asarray(values)), Trial(start=start, goal=goal), KEY)
+    return rollout(env, params, OpenLoopPolicy(values), Trial(start=start, goal=goal), KEY)
 
 
 def total(trajectory):
@@ -181,7 +165,7 @@ def test_gradients_are_finite_everywhere_inside_the_limits(start, goal, values, 
         signal_noise=0.1,
         sensory_noise=0.01,
     )
-    gradient = slopes((params, Trial(start=start, goal=goal), Commands(jnp.asarray(values))))
+    gradient = slopes((params, Trial(start=start, goal=goal), OpenLoopPolicy(values)))
     leaves = jax.tree.leaves(gradient)
     assert len(leaves) >= 14
     assert all(np.isfinite(leaf).all() for leaf in leaves)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import ActivityCost
+from agents import ActivityCost, OpenLoopPolicy
 from agents.objective import losses_by_term, make_objective, mean_loss
 from fbx_env import Trial, make, rollout
 
@@ -90,21 +90,6 @@ def test_trials_of_a_batch_have_their_own_noise(trained, key):
     assert repr(trajectory) == f"Trajectory({shown})"
 
 
-class Replay(eqx.Module):
-    """Plays given commands."""
-
-    commands: jax.Array
-
-    def __call__(self, obs, carry, *, key=None):
-        return self.commands[carry], carry + 1
-
-    def initial_carry(self):
-        return jnp.zeros((), jnp.int32)
-
-    def activity(self, carry):
-        return jnp.zeros(1)
-
-
 def test_gradients_agree_with_central_differences(trained, key, double_precision):
     """Along random directions in commands, weights, mass and dt, in float64."""
     env, params = make(
@@ -122,7 +107,7 @@ def test_gradients_agree_with_central_differences(trained, key, double_precision
         changed = params.replace(plant=params.plant.replace(mass=mass), dt=dt)
         return mean_loss(policy, make_objective(env, changed), trials, noise_keys)[0]
 
-    commands = Replay(jax.random.normal(key, (40, 2), float))
+    commands = OpenLoopPolicy(jax.random.normal(key, (40, 2), float))
     for policy in (trained.policy(), commands):
         point = (policy, params.plant.mass, params.dt)
         gradient = jax.tree.leaves(eqx.filter_grad(lambda point: loss(*point))(point))

@@ -9,5 +9,6 @@ from agents.policies.make import make_policy as make_policy
 from agents.policies.mlp import MLPPolicy as MLPPolicy
 from agents.policies.network import NetworkPolicy as NetworkPolicy
 from agents.policies.network import count_replicates as count_replicates
+from agents.policies.open_loop import OpenLoopPolicy as OpenLoopPolicy
 from agents.policies.rnn import LeakyRNNCell as LeakyRNNCell
 from agents.policies.rnn import RNNPolicy as RNNPolicy
