@@ -19,9 +19,11 @@ from agents.objective import ActivityCost as ActivityCost
 from agents.objective import ActivityRateCost as ActivityRateCost
 from agents.objective import PolicyCost as PolicyCost
 from agents.objective import WeightCost as WeightCost
+from agents.optimum import LinearQuadraticMatrices as LinearQuadraticMatrices
 from agents.optimum import OptimalPolicy as OptimalPolicy
 from agents.optimum import best_known_loss as best_known_loss
 from agents.optimum import expected_loss as expected_loss
+from agents.optimum import linear_quadratic_matrices as linear_quadratic_matrices
 from agents.optimum import optimal_loss as optimal_loss
 from agents.pairings import pairing as pairing
 from agents.pairings import point_mass_nn_simple_reaches as point_mass_nn_simple_reaches

@@ -4,5 +4,7 @@ from agents.optimum.best_known import BestKnownLoss as BestKnownLoss
 from agents.optimum.best_known import best_known_loss as best_known_loss
 from agents.optimum.losses import OptimalLoss as OptimalLoss
 from agents.optimum.losses import optimal_loss as optimal_loss
+from agents.optimum.matrices import LinearQuadraticMatrices as LinearQuadraticMatrices
+from agents.optimum.matrices import linear_quadratic_matrices as linear_quadratic_matrices
 from agents.optimum.policy import OptimalPolicy as OptimalPolicy
 from agents.optimum.policy import expected_loss as expected_loss

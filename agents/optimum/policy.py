@@ -73,6 +73,15 @@ class OptimalPolicy(eqx.Module):
     (2005). It knows nothing of the bounds of commands. In trials of more steps than its own it
     commands NaN past them.
 
+    Its gains are its attributes. At step t it commands
+
+        resting_command - regulator_gains[t] @ x - offsets[t]
+
+    where x is the estimate of how far the state is from where the trial starts, and corrects x by
+    ``filter_gains[t]`` times what is observed beyond what was expected. With ``trial``, the numbers
+    of x are named by ``linear_quadratic_matrices(params, trial).states``; without, the trial's are
+    among them.
+
     Args:
         params: the experiment, as for ``optimal_loss``, without draws.
         start: where every trial starts [m], if the controller is to know it.
@@ -86,6 +95,8 @@ class OptimalPolicy(eqx.Module):
         >>> env, params = fbx_env.make(motor_delay=2)
         >>> trials = params.task.validation_trials()
         >>> trajectory = rollout(env, params, OptimalPolicy(params), trials, jax.random.key(0))
+        >>> OptimalPolicy(params, trial=tree_take(trials, 0)).regulator_gains.shape
+        (99, 2, 12)
     """
 
     regulator_gains: Float[Array, "steps controls states"]

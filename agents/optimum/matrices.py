@@ -1,0 +1,148 @@
+"""The linear-quadratic problem of one trial, in the matrices of textbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from agents.optimum.experiment import Experiment, variable
+from agents.optimum.linear_quadratic import all_steps, linear_quadratic, over_noise
+from agents.optimum.losses import known_experiment, start_noise
+from agents.optimum.refusals import check_finite
+from fbx_env import ReachParams, Trial
+
+
+class LinearQuadraticMatrices(NamedTuple):
+    """A trial as a linear-quadratic problem, with matrices for each step.
+
+    With x the state, u the command, and n independent standard normal numbers, step t is
+
+        x' = A x + B u + drift + noise n + sum of n_i scaled_noise_i (x, u)
+        y = C x + observed_at_zero
+        loss = x'Q x + u'R u + 2 x'N u + q'x + r'u + constant
+
+    where y is the observation before the step, and the loss, whose terms are mostly of the state
+    after the step, is expected over the noise of the step. The first state is ``initial_state``,
+    plus ``initial_noise`` times further normal numbers. The covariance of noise is ``noise`` times
+    its transpose. All is in float64, in the units of the environment.
+
+    Attributes:
+        states: the names of the numbers of x, such as ``"plant.pos[0]"`` or ``"motor[0, 1]"``; all
+            that is not in the plant is known delays, filters and what is sensed.
+        n_regulated: how many of them, from the first on, matter to the loss; the others matter only
+            to what is observed.
+        A, B, drift: of the step.
+        C, observed_at_zero: of the observation.
+        Q, R, N, q, r, constant: of the loss.
+        noise: the response of x to normal numbers; without noise, there are none of them.
+        scaled_noise: of the first of these normal numbers, the response that grows with state and
+            command, as signal-dependent noise does.
+        initial_state, initial_noise: of the trial.
+    """
+
+    states: tuple[str, ...]
+    n_regulated: int
+    A: Float[np.ndarray, "steps states states"]
+    B: Float[np.ndarray, "steps states controls"]
+    drift: Float[np.ndarray, "steps states"]
+    C: Float[np.ndarray, "steps observation states"]
+    observed_at_zero: Float[np.ndarray, "steps observation"]
+    Q: Float[np.ndarray, "steps states states"]
+    R: Float[np.ndarray, "steps controls controls"]
+    N: Float[np.ndarray, "steps states controls"]
+    q: Float[np.ndarray, "steps states"]
+    r: Float[np.ndarray, "steps controls"]
+    constant: Float[np.ndarray, " steps"]
+    noise: Float[np.ndarray, "steps states normals"]
+    scaled_noise: Float[np.ndarray, "steps scaled states point"]
+    initial_state: Float[np.ndarray, " states"]
+    initial_noise: Float[np.ndarray, "states initial_normals"]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def linear_quadratic_matrices(
+    params: ReachParams, trial: Trial, *, drawn: Mapping[str, Any] | None = None
+) -> LinearQuadraticMatrices:
+    """The matrices of an experiment whose steps are affine and whose loss is quadratic.
+
+    They are those by which ``optimal_loss`` and ``OptimalPolicy(params, trial=trial)`` are
+    computed: the gains of that policy act on these states, in this order. They come from
+    linearising the environment's own step, whoever wrote its parts; that it is affine is checked.
+
+    Args:
+        params: the experiment.
+        trial: one trial.
+        drawn: the numbers drawn for it, as in a ``Trajectory``.
+
+    Raises:
+        ValueError: if a part is not affine or a term of the loss not quadratic, which it names, or
+            if there are several trials.
+        TypeError: inside ``jax.jit``, ``jax.vmap`` and ``jax.grad``.
+
+    Example:
+        >>> params = ReachParams()
+        >>> trial = tree_take(params.task.validation_trials(), 0)
+        >>> matrices = linear_quadratic_matrices(params, trial)
+        >>> matrices.states[: matrices.n_regulated]
+        ('plant.pos[0]', 'plant.pos[1]', 'plant.vel[0]', 'plant.vel[1]')
+        >>> matrices.A[0, 0, 2], matrices.B[0, 2, 0], matrices.R[0, 0, 0]
+        (0.05, 0.05, 1e-05)
+    """
+    experiment = known_experiment(params, trial, drawn)
+    if np.ndim(trial.start) > 1:
+        raise ValueError(
+            "trial must be one trial, as fbx_env.tree_take(trials, 0); got start of shape "
+            f"{np.shape(trial.start)}"
+        )
+    problem = linear_quadratic(experiment, sensing=True)
+    n, kind, at = problem.n_states, problem.dynamics[0], problem.base[0, problem.point]
+    moves, scaled = problem.transition[kind], problem.multiplicative[kind]
+    noise = problem.noise[kind].swapaxes(1, 2)
+    noise[..., : scaled.shape[1]] -= (scaled @ at).swapaxes(1, 2)
+
+    steps = all_steps(experiment)
+    charged = over_noise(
+        lambda normals: steps.move(normals=normals).losses.sum(axis=1),
+        experiment.n_normals,
+        problem.noisy,
+    )
+    whole, slope = np.zeros((len(kind), len(at), len(at))), np.zeros((len(kind), len(at)))
+    whole[:, problem.regulated[:, None], problem.regulated] = problem.curvature[problem.costs[0]]
+    slope[:, problem.regulated] = problem.gradient[0]
+    # From deviations to the numbers themselves.
+    slope, charged = slope - whole @ at, charged - slope @ at + at @ whole @ at / 2
+    check_finite(slope, charged)
+    return LinearQuadraticMatrices(
+        states=_names(experiment, problem.point[:n]),
+        n_regulated=problem.n_regulated,
+        A=moves[..., :n],
+        B=moves[..., n:],
+        drift=problem.drift[0] + at[:n] - moves @ at,
+        C=problem.observing[kind],
+        observed_at_zero=steps.move().observation - problem.observing[kind] @ at[:n],
+        Q=whole[:, :n, :n] / 2,
+        R=whole[:, n:, n:] / 2,
+        N=whole[:, :n, n:] / 2,
+        q=slope[:, :n],
+        r=slope[:, n:],
+        constant=charged,
+        noise=noise,
+        scaled_noise=scaled,
+        initial_state=at[:n],
+        initial_noise=start_noise(problem)[0],
+    )
+
+
+def _names(experiment: Experiment, chosen: Any) -> tuple[str, ...]:
+    """The names of some of an experiment's states."""
+    leaves = jax.tree_util.tree_leaves_with_path(experiment.like)
+    names = []
+    for index in variable(experiment.trial_in_state, experiment.like):
+        path, leaf = leaves[index]
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        names += [name + str(list(place)) * bool(place) for place in np.ndindex(leaf.shape)]
+    return tuple(names[index] for index in chosen)
