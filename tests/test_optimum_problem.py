@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import struct
 
-from agents import OptimalPolicy, expected_loss, optimal_loss
+from agents import OptimalPolicy, best_known_loss, expected_loss, optimal_loss
 from agents.optimum.estimation import propagate
 from agents.optimum.experiment import Experiment
 from agents.optimum.linear_quadratic import linear_quadratic, over_noise
@@ -26,6 +26,7 @@ from fbx_env import (
     UniformDraw,
     make,
     rollout,
+    tree_take,
 )
 
 DATA = Path(__file__).parent / "data"
@@ -308,6 +309,19 @@ def test_channels_that_are_not_affine_are_named(overrides, reason):
         optimal_loss(params, one())
 
 
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        ({"motor": UniformNoise()}, "params must have no noise"),
+        ({"motor": Counter()}, "not a float in the state of the motor channel$"),
+    ],
+)
+def test_the_best_known_loss_is_not_looked_for_where_it_would_be_wrong(overrides, reason):
+    _, params = make(**overrides)
+    with pytest.raises(ValueError, match=reason):
+        best_known_loss(params, one())
+
+
 class CorrelatedNoise(Channel):
     """Noise of a stranger, drawn in a function of its own that is compiled, and remembered."""
 
@@ -392,8 +406,17 @@ def test_a_policy_that_knows_its_trial_reaches_the_optimum(id, key):
     trial = jax.tree.map(lambda leaf: leaf[2], params.task.validation_trials())
     reward = rollout(env, params, OptimalPolicy(params, trial=trial), trial, key).reward
     assert -float(reward.sum()) == pytest.approx(optimal_loss(params, trial).total, rel=1e-4)
-    with pytest.raises(ValueError, match="made with trial"):
+    with pytest.raises(ValueError, match=r"of its own: OptimalPolicy\(params, trial=trial\)$"):
         OptimalPolicy(params)
+
+
+def test_a_policy_for_one_trial_is_advised_only_where_there_is_one():
+    params = make("TwoLinkArmReach-v0")[1]
+    trial = tree_take(params.task.validation_trials(), 0)
+    for known in ({}, {"trial": trial}):
+        with pytest.raises(ValueError, match="here there is the plant TwoLinkArm; ") as refused:
+            OptimalPolicy(params, **known)
+        assert "trial" not in str(refused.value)
 
 
 def test_a_plant_that_runs_away_is_kept(key):

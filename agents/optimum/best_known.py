@@ -85,8 +85,8 @@ def best_known_loss(
     """
     n_starts = checks.whole("n_starts", n_starts, at_least=1, at_most=MAX_STARTS)
     experiment = known_experiment(params, trials, drawn)
-    if experiment.n_normals or experiment.n_start_normals:
-        raise ValueError("params must have no noise: it tells no commands in advance")
+    if experiment.n_normals or experiment.n_start_normals or experiment.draws_others:
+        raise ValueError("params must have no noise: the commands are found in advance")
     with enable_x64(True):
         check_trials(experiment.params, trials)
     shape = (experiment.n_trials, experiment.n_steps, experiment.n_controls)

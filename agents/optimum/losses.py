@@ -145,7 +145,14 @@ def known_experiment(
     context = (trials, tuple((drawn or {})[name] for name in names))
     if np.ndim(trials.start) == 1:
         context = jax.tree.map(lambda leaf: np.asarray(leaf)[None], context)
-    return Experiment(params, *context, trial_in_state=trial_in_state)
+    experiment = Experiment(params, *context, trial_in_state=trial_in_state)
+    if experiment.parts_with_others:
+        raise ValueError(
+            "optimum and best known loss are found by derivatives with respect to the state; here "
+            "there is something that is not a float in the state of the "
+            f"{', '.join(experiment.parts_with_others)}"
+        )
+    return experiment
 
 
 def follow(problem: LinearQuadratic, regulator: Regulator, start: Vectors | None = None) -> Means:

@@ -24,7 +24,7 @@ from agents.optimum.losses import (
 from agents.optimum.refusals import check_finite
 from agents.optimum.regulator import Regulator, regulate
 from agents.optimum.structure import times
-from fbx_env import ReachParams, Trial, checks
+from fbx_env import ReachParams, Trial, checks, tree_take
 from fbx_env.parts.component import Vector
 
 DISTRUST = 1e-9
@@ -234,7 +234,7 @@ def _for_any_trial(
     """The problem with the trial as part of the state, and where in it trials of the task start.
 
     Raises:
-        ValueError: if trials differ in what is not affine.
+        ValueError: if the optimum is not exactly known, or trials differ in what is not affine.
     """
     keys = jax.random.split(jax.random.key(0), N_BELIEVED)
     trials = jax.vmap(params.task.sample)(keys)
@@ -247,12 +247,15 @@ def _for_any_trial(
     few = whole.with_context(jax.tree.map(lambda leaf: leaf[:N_COMPARED], whole.context))
     try:
         problem = linear_quadratic(few, sensing=True)
-    except ValueError as reason:
-        raise ValueError(f"{reason}; a policy for one known trial is made with trial") from reason
-    if len(problem.members) > 1 or not _are_one_affine_function(problem):
+        is_one = len(problem.members) == 1 and _are_one_affine_function(problem)
+    except ValueError:
+        is_one = False
+    if not is_one:
+        # Raises the reason if a part is at fault, and not the trials.
+        linear_quadratic(known_experiment(params, tree_take(trials, 0)), sensing=True)
         raise ValueError(
-            f"trials of {type(params.task).__name__} differ in more than floats; a policy for "
-            "one known trial is made with trial"
+            f"trials of {type(params.task).__name__} differ in what steps are not affine in, so "
+            "that each has a policy of its own: OptimalPolicy(params, trial=trial)"
         )
     states = problem.point[: problem.n_states]
     starts = whole.start(np.arange(whole.n_trials))[:, states] - problem.base[0, states]

@@ -68,9 +68,6 @@ def check_is_linear_quadratic(steps: Steps) -> None:
     losses quadratic, to rounding.
     """
     experiment, random = steps.experiment, np.random.default_rng(4)
-    if experiment.parts_with_others:
-        names = ", ".join(experiment.parts_with_others)
-        refuse(f"something that is not a float in the state of the {names}")
     steps = steps.some(random.permutation(len(steps.trial))[:N_CHECKED])
     if experiment.draws_others:
         refuse("noise that is not drawn by jax.random.normal")
