@@ -225,8 +225,8 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         Args:
             key: for motor and sensory noise.
             state: before the step.
-            action: the command, of any size; the plant takes it within the bounds of its controls,
-                and the cost of the command counts it as it is.
+            action: the command, of any size; what is beyond the bounds of the plant's controls acts
+                as these, and the cost of the command counts it as it is.
             params: the experiment.
 
         Returns:

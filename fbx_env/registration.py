@@ -136,7 +136,7 @@ class Description:
     def lines(self) -> list[str]:
         """The id, how long a trial is, and in order what an observation and an action consist of.
 
-        The cost of an action counts it as it is; the plant takes it within its bounds.
+        The cost of an action counts it as it is; what is beyond its bounds acts as these.
         """
         params = self.params
         layout = environment(self.id).observation_layout(params).items()

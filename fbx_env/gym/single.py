@@ -117,8 +117,8 @@ class ReachGymEnv(Interface, gymnasium.Env[np.ndarray, np.ndarray]):
         """Command the plant for one step.
 
         Args:
-            action: the command in the units of the plant's controls, of any size; the plant takes
-                it within their bounds, and the cost of the command counts it as it is.
+            action: the command in the units of the plant's controls, of any size; what is
+                beyond their bounds acts as these, and the cost of the command counts it as it is.
 
         Raises:
             gymnasium.error.ResetNeeded: before the first reset, and after the end of a trial.

@@ -186,8 +186,9 @@ class ReachVectorEnv(Interface, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Command the plant for one step of every trial.
 
         Args:
-            actions: the commands in the units of the plant's controls, of any size; the plant takes
-                them within their bounds, and the cost of the command counts them as they are.
+            actions: the commands in the units of the plant's controls, of any size; those
+                beyond their bounds act as these, and the cost of the command counts them as they
+                are.
 
         Raises:
             gymnasium.error.ResetNeeded: before the first reset; with autoreset disabled, also as

@@ -23,8 +23,8 @@ class MotorChannel(Channel):
     """The control that acts on the plant: the command some steps ago, plus Gaussian noise.
 
     The noise has a part of constant size and a part that grows with the command, the
-    signal-dependent noise of Harris and Wolpert, Nature 394:780 (1998). The plant has limited the
-    command before.
+    signal-dependent noise of Harris and Wolpert, Nature 394:780 (1998). The environment has limited
+    the command before, so that what acts may be beyond the bounds.
 
     Attributes:
         delay: whole number of time steps, from 0 to ``MAX_DELAY``. What acts is zero until then.

@@ -14,8 +14,8 @@ from fbx_env.parts.losses.transition import Transition
 class CommandCost(LossTerm):
     """Squared command, in the square of its unit.
 
-    It is the command as asked for, and not the control that the plant takes within its bounds: to
-    ask for more than there is has its price.
+    It is the command as asked for, and not what acts, which is within the bounds: to ask for more
+    than there is has its price.
     """
 
     name: ClassVar[str] = "command"

@@ -16,7 +16,7 @@ MODALITIES = ("vision", "proprioception")
 """The senses there are, in the order in which they are observed."""
 
 Feedback = dict[str, dict[str, Float[Array, "_"]]]
-"""Of each modality, the sensed quantities by name."""
+"""Of each modality, the sensed quantities by name, such as ``{"vision": {"position": pos}}``."""
 
 
 class Effector(Component):
@@ -42,7 +42,8 @@ class Control:
     Attributes:
         name: of the number, such as ``"force x"``.
         unit: of the number, such as ``"N"``; empty for none.
-        low, high: the plant takes what is beyond as these.
+        low, high: bounds of the command. The environment takes what is beyond as these, before the
+            motor channel, whose noise may exceed them.
     """
 
     name: str
@@ -62,6 +63,10 @@ class Plant(Component, abc.ABC):
     """A body with a state that a command changes. A new body is a new subclass.
 
     A plant's state is any pytree; its methods act on one state, without a batch axis.
+
+    Bounds are of commands, and the environment's task: what noise adds acts in full, and ``step``
+    does not limit it again. Only the equations of a body may, as those of muscles, whose excitation
+    ends at 0 and 1.
     """
 
     @property
@@ -81,7 +86,8 @@ class Plant(Component, abc.ABC):
 
         Args:
             state: before the step.
-            control: held during the step, in the units of ``controls``.
+            control: held during the step, in the units of ``controls``: the command within its
+                bounds, and then what the motor channel made of it, which may be beyond.
             load: the external force [N] on the effector, to be asked wherever it is needed.
             dt: duration of the step [s].
         """

@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 from fbx_env import checks
 from fbx_env.parts.component import Component, Scalar, Vector, number
 from fbx_env.parts.plants.arm_outline import arm_links, reachable_region
-from fbx_env.parts.plants.clip import clip
 from fbx_env.parts.plants.integration import Integration
 from fbx_env.parts.plants.plant import Control, Effector, Feedback, Load
 from fbx_env.parts.plants.two_link_skeleton import TwoLinkSkeleton
@@ -88,11 +87,9 @@ class TwoLinkArm(VisiblePlant):
     def step(
         self, state: ArmState, control: Float[Array, "2"], load: Load, dt: Float[Array, ""]
     ) -> ArmState:
-        torque = clip(control, -self.max_torque, self.max_torque)
-
         def derivative(state: ArmState) -> ArmState:
             force = load(self.effector(state))
-            acceleration = self.skeleton.acceleration(state.angle, state.rate, torque, force)
+            acceleration = self.skeleton.acceleration(state.angle, state.rate, control, force)
             return ArmState(state.rate, acceleration)
 
         return self.integration.advance(derivative, state, dt)
