@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 
 def real(
@@ -152,6 +152,21 @@ def whole(name: str, value: Any, *, at_least: int, at_most: int | None = None) -
     if at_most is not None and value > at_most:
         raise ValueError(f"{name} must be at most {at_most}, got {value}")
     return int(value)
+
+
+def steps(name: str, value: Any) -> Int[Array, "..."]:
+    """Return ``value``, whole numbers of steps that may be traced, as an int32 array, or raise.
+
+    Raises:
+        TypeError: if it is not a whole number, or an array of them.
+        ValueError: if a number without a data type is below 0.
+    """
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        value = whole(name, value, at_least=0, at_most=2**31 - 1)
+    elif not jnp.issubdtype(dtype, jnp.integer):
+        raise TypeError(f"{name} must be a whole number, got {_show(value)}")
+    return jnp.asarray(value, jnp.int32)
 
 
 def indices(name: str, value: Any) -> tuple[int, ...]:

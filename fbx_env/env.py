@@ -9,14 +9,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from gymnax.environments import environment, spaces
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from fbx_env import checks
 from fbx_env.conditional import if_any
 from fbx_env.params import ReachParams
 from fbx_env.parts.channels.channel import Signal
 from fbx_env.parts.clock import Clock
-from fbx_env.parts.component import Component
+from fbx_env.parts.component import Component, Count
 from fbx_env.parts.draws.drawing import draw, draw_trial, with_drawn
 from fbx_env.parts.loads.load import external_force
 from fbx_env.parts.losses.loss import rounded
@@ -35,7 +35,7 @@ class ReachState(Component, environment.EnvState):  # type: ignore[misc]
     """The state of one trial between two steps.
 
     Attributes:
-        time: steps taken so far.
+        time: steps taken so far, a whole number.
         trial: what this trial asks for.
         plant: the plant's state; for a point mass its position [m] and velocity [m/s].
         control: what acted during the last step, in the units of the command; zero at first.
@@ -46,7 +46,7 @@ class ReachState(Component, environment.EnvState):  # type: ignore[misc]
         can_succeed: whether the trial has been so far as the task's rule of success asks for.
     """
 
-    time: Int[Array, "*trials"]
+    time: Count
     trial: Trial
     plant: Any
     control: Float[Array, "*trials controls"]
@@ -55,6 +55,9 @@ class ReachState(Component, environment.EnvState):  # type: ignore[misc]
     sensed: dict[str, Float[Array, "*trials _"]]
     drawn: tuple[Float[Array, "..."], ...]
     can_succeed: Bool[Array, "*trials"]
+
+    def __check_init__(self) -> None:
+        self._assign(time=checks.steps("time", self.time))
 
 
 class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignore[misc]

@@ -129,6 +129,17 @@ def test_a_gradient_passes_a_step_but_not_into_the_next_trial(key):
     assert not any(leaf.any() for leaf in jax.tree.leaves(by_params))
 
 
+def test_the_time_of_a_state_is_set_by_a_plain_number(key):
+    env, params = make()
+    _, state = env.reset(key, params)
+    later = state.replace(time=3)
+    assert shapes(later) == shapes(state)
+    _, after, _, _, info = env.step_env(key, later, jnp.zeros(2), params)
+    assert after.time == 4
+    off = jnp.sum(jnp.square(state.plant.pos - state.trial.goal))
+    np.testing.assert_allclose(info["losses"]["position"], (4 / 99) ** 6 * off, rtol=1e-5)
+
+
 def test_the_final_velocity_is_charged_once(key):
     env, params = make(max_steps_in_episode=3)
     _, state = env.reset_trial(key, Trial(start=(0, 0), goal=(1, 0)), params)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Int, Real
 
 from fbx_env import checks
 from fbx_env.parts import serialization
@@ -16,17 +16,19 @@ from fbx_env.parts import serialization
 Part = TypeVar("Part", bound="Component")
 
 if TYPE_CHECKING:
+    Count = Int[Array, "*batch"]
     Scalar = Float[Array, "*batch"] | float
     SignalScalar = Float[Array, "..."] | float
     Vector = Float[Array, "*batch 2"] | tuple[float, float]
     Matrix = Float[Array, "*batch 2 2"] | tuple[tuple[float, float], tuple[float, float]]
 else:
+    Count = Int[Array, "*batch"] | Int[np.ndarray, "*batch"] | np.integer | int
     Scalar = Float[Array, "*batch"] | Real[np.ndarray, "*batch"] | np.number | float
     SignalScalar = Float[Array, "..."] | Real[np.ndarray, "..."] | float | Sequence[float]
     Vector = Float[Array, "*batch 2"] | Real[np.ndarray, "*batch 2"] | Sequence[float]
     Matrix = Real[Array | np.ndarray, "*batch 2 2"] | Sequence[Sequence[float]]
-"""Types of the numbers of a part: one number, one or one for each entry of a signal, a
-pair, a matrix. They are kept as arrays; leading axes are what ``jax.vmap`` maps over."""
+"""Types of the numbers of a part: a whole number, one number, one or one for each entry of a
+signal, a pair, a matrix. They are kept as arrays; leading axes are what ``jax.vmap`` maps over."""
 
 
 @dataclasses.dataclass(frozen=True)
