@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import importlib
 import json
 import os
+import runpy
 import shutil
 import signal
 
@@ -14,6 +16,7 @@ import agents.__main__ as command_line
 from agents import History, load_model
 from agents.commands import train
 from agents.storage.files import locked
+from fbx_env import Component
 
 pytestmark = pytest.mark.optimised
 
@@ -119,6 +122,41 @@ def test_what_python_saved_is_left_to_python(whole, tmp_path, capsys):
     message = capsys.readouterr().err
     assert f"{saved} is not a run: it holds metrics.json, history.csv, but no config" in message
     assert "agents.load_model" in message
+
+
+SCRIPT_WITH_A_PART = """
+import jax.numpy as jnp
+from agents import OpenLoopPolicy, save_model
+from fbx_env import Load, make
+
+class Breeze(Load):
+    name = "breeze"
+
+    def force_on(self, effector, trial, clock):
+        return jnp.array([0.0, 0.1])
+
+if __name__ == "__main__":
+    params = make(max_steps_in_episode=3, loads=(Breeze(),))[1]
+    save_model("run", OpenLoopPolicy(jnp.zeros((3, 2))), params)
+"""
+
+
+def test_what_a_script_saved_is_for_who_imports_its_parts(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "breeze.py").write_text(SCRIPT_WITH_A_PART)
+    try:
+        runpy.run_path("breeze.py", run_name="__main__")
+        del Component.registry["Breeze"]  # As in another process.
+        assert run("evaluate", "run") == 2
+        error = capsys.readouterr().err
+        assert "its class Breeze is not imported; it was defined in a script: put it in" in error
+        # What it says to do.
+        monkeypatch.syspath_prepend(tmp_path)
+        importlib.import_module("breeze")
+        assert run("evaluate", "run") == 0
+        assert "times the optimum" in capsys.readouterr().out
+    finally:
+        del Component.registry["Breeze"]
 
 
 def test_what_cannot_be_resumed_is_refused(whole, tmp_path, capsys):

@@ -191,8 +191,14 @@ def _find_class(name: str) -> Any:
         if kind.__qualname__ == qualified_name and MAIN in (module, kind.__module__)
     ]
     if not found:
+        where = (
+            "it was defined in a script: put it into a file that can be imported, and import that"
+            if module == MAIN
+            else f"import {module}, or define it"
+        )
         raise ValueError(
-            f"its class {qualified_name} is not imported; import {module}, or define it"
+            f"its class {qualified_name} is not imported; {where}; the command line imports no "
+            "file, but its commands run in Python: agents.__main__.main(['evaluate', 'RUN'])"
         )
     if len(found) > 1:
         raise ValueError(f"it could be of several classes: {', '.join(map(_name, found))}")
