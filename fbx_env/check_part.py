@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from fbx_env import checks
+from fbx_env.checked_calls import (
+    called,
+    check_array,
+    check_same,
+    check_state,
+    transformed,
+    want,
+)
 from fbx_env.env import ReachEnv
 from fbx_env.params import ReachParams
 from fbx_env.parts.channels.channel import Channel
@@ -99,30 +106,31 @@ def _check_numbers(part: Component, params: ReachParams) -> None:
 
 def _check_plant(plant: Plant, params: ReachParams) -> None:
     name = type(plant).__name__
-    controls = _call(name, "controls", lambda: plant.controls)
-    _want(
+    controls = called(name, "controls", lambda: plant.controls)
+    want(
         isinstance(controls, tuple) and all(isinstance(each, Control) for each in controls),
         f"{name}.controls must be a tuple of Control, got {controls!r}",
     )
     names = [each.name for each in controls]
-    _want(
+    want(
         0 < len(names) == len(set(names)),
         f"{name}.controls must have one or more, each with a name of its own, got {names}",
     )
     position = params.task.validation_trials().start[0]
-    state = _transformed(plant, "init", position)
-    _check_state(f"{name}.init", state)
-    for method in ("effector", "feedback"):
-        _transformed(plant, method, state)
-    _check_effector(f"{name}.effector", plant.effector(state))
-    _check_feedback(name, plant.feedback(state))
-    start = plant.effector(state)
-    _want(
+    start = called(name, "init", lambda: plant.effector(plant.init(position)))
+    _check_effector(f"{name}.effector", start)
+    want(
         bool(jnp.allclose(start.pos, position, atol=1e-4)),
-        f"{name}.init must put the effector at {position.tolist()} [m], got {start.pos.tolist()}; "
-        "if that is out of its reach, give params with a task whose trials start within it",
+        f"{name}.init must put the effector at {position.tolist()} [m], where the first validation "
+        f"trial of {type(params.task).__name__} starts, got {start.pos.tolist()}; if that is out "
+        "of its reach, give check_part params with a task whose trials start within it",
     )
-    _want(not start.vel.any(), f"{name}.init must be at rest, got velocity {start.vel.tolist()}")
+    want(not start.vel.any(), f"{name}.init must be at rest, got velocity {start.vel.tolist()}")
+    state = transformed(plant, "init", position)
+    check_state(f"{name}.init", state)
+    for method in ("effector", "feedback"):
+        transformed(plant, method, state)
+    _check_feedback(name, plant.feedback(state))
 
     def step(plant: Plant, state: Any, control: Any, force: Any, dt: Any) -> Any:
         return plant.step(state, control, lambda effector: force, dt)
@@ -130,8 +138,8 @@ def _check_plant(plant: Plant, params: ReachParams) -> None:
     for scale in (0.0, 0.3):
         control = scale * jnp.ones(len(controls))
         arguments = (state, control, scale * jnp.ones(2), jnp.asarray(params.dt))
-        after = _transformed(plant, "step", *arguments, function=step)
-        _check_same(f"{name}.step", state, after)
+        after = transformed(plant, "step", *arguments, function=step)
+        check_same(f"{name}.step", state, after)
         state = after
 
 
@@ -140,15 +148,15 @@ def _check_load(load: Load, params: ReachParams) -> None:
     _check_name(load)
     for transition in _transitions(params):
         now = transition.clock
-        force = _transformed(load, "force_on", transition.before, transition.trial, now)
-        _check_array(f"{name}.force_on", force, (2,))
+        force = transformed(load, "force_on", transition.before, transition.trial, now)
+        check_array(f"{name}.force_on", force, (2,))
 
 
 def _check_channel(channel: Channel, params: ReachParams) -> None:
     name = type(channel).__name__
     signal = jnp.array([0.3, -0.2, 0.1, 0.4])
-    state = _transformed(channel, "init", signal)
-    _check_state(f"{name}.init", state)
+    state = transformed(channel, "init", signal)
+    check_state(f"{name}.init", state)
 
     def step(channel: Channel, state: Any, signal: Any, key: Any, clock: Any) -> Any:
         return channel.step(key, state, signal, clock)
@@ -156,37 +164,37 @@ def _check_channel(channel: Channel, params: ReachParams) -> None:
     for index in range(3):
         clock = Clock(jnp.asarray(index), jnp.asarray(params.dt), params.max_steps_in_episode)
         arguments = (state, signal, jax.random.key(index), clock)
-        given = _transformed(channel, "step", *arguments, function=step)
-        _want(
+        given = transformed(channel, "step", *arguments, function=step)
+        want(
             isinstance(given, tuple) and len(given) == 2,
             f"{name}.step must return a signal and a state, got {given!r}",
         )
-        _check_array(f"{name}.step", given[0], signal.shape)
-        _check_same(f"{name}.step", state, given[1])
+        check_array(f"{name}.step", given[0], signal.shape)
+        check_same(f"{name}.step", state, given[1])
         state = given[1]
 
 
 def _check_task(task: Task, params: ReachParams) -> None:
     name = type(task).__name__
-    trial = _call(name, "sample", lambda: task.sample(jax.random.key(0)))
-    trials = _call(name, "validation_trials", task.validation_trials)
+    trial = called(name, "sample", lambda: task.sample(jax.random.key(0)))
+    trials = called(name, "validation_trials", task.validation_trials)
     for method, value, n_axes in (("sample", trial, 1), ("validation_trials", trials, 2)):
-        _want(
+        want(
             isinstance(value, Trial) and value.start.ndim == n_axes,
             f"{name}.{method} must return {'one Trial' if n_axes == 1 else 'a batch of trials'}, "
             f"got {value!r}",
         )
     first = jax.tree.map(lambda leaf: leaf[0], trials)
-    _check_same(f"{name}.validation_trials", trial, first)
+    check_same(f"{name}.validation_trials", trial, first)
     for step in (0, params.max_steps_in_episode // 2, params.max_steps_in_episode):
         clock = Clock(jnp.asarray(step), jnp.asarray(params.dt), params.max_steps_in_episode)
-        _check_effector(f"{name}.target", _transformed(task, "target", trial, clock))
-        cue = _transformed(task, "cue", trial, clock)
-        _want(isinstance(cue, dict), f"{name}.cue must return a dict of arrays, got {cue!r}")
+        _check_effector(f"{name}.target", transformed(task, "target", trial, clock))
+        cue = transformed(task, "cue", trial, clock)
+        want(isinstance(cue, dict), f"{name}.cue must return a dict of arrays, got {cue!r}")
         for part, value in cue.items():
-            _check_array(f"{name}.cue[{part!r}]", value, (jnp.size(value),))
+            check_array(f"{name}.cue[{part!r}]", value, (jnp.size(value),))
         epoch = int(task.epoch(trial, clock))
-        _want(
+        want(
             0 <= epoch < len(task.epoch_names),
             f"epoch_start of {name}'s trials must begin with 0 and have an entry for each of "
             f"{', '.join(task.epoch_names)}; step {step} is in epoch {epoch}",
@@ -196,7 +204,7 @@ def _check_task(task: Task, params: ReachParams) -> None:
 def _check_term(term: LossTerm, params: ReachParams) -> None:
     name = type(term).__name__
     for transition in _transitions(params):
-        _check_array(f"{name}.cost", _transformed(term, "cost", transition), ())
+        check_array(f"{name}.cost", transformed(term, "cost", transition), ())
 
 
 def _check_draw(draw: Draw, params: ReachParams) -> None:
@@ -206,8 +214,8 @@ def _check_draw(draw: Draw, params: ReachParams) -> None:
     def sample(draw: Draw, default: Any, key: Any) -> Any:
         return draw.sample(key, default)
 
-    value = _transformed(draw, "sample", default, jax.random.key(0), function=sample)
-    _check_array(f"{name}.sample", value, default.shape)
+    value = transformed(draw, "sample", default, jax.random.key(0), function=sample)
+    check_array(f"{name}.sample", value, default.shape)
 
 
 def _check_intervention(intervention: ActivityIntervention, params: ReachParams) -> None:
@@ -219,8 +227,8 @@ def _check_intervention(intervention: ActivityIntervention, params: ReachParams)
 
     for step in (0, params.max_steps_in_episode - 1):
         clock = Clock(jnp.asarray(step), jnp.asarray(params.dt), params.max_steps_in_episode)
-        after = _transformed(intervention, "on", activity, jax.random.key(step), clock, function=on)
-        _check_array(f"{type(intervention).__name__}.changed", after, activity.shape)
+        after = transformed(intervention, "on", activity, jax.random.key(step), clock, function=on)
+        check_array(f"{type(intervention).__name__}.changed", after, activity.shape)
 
 
 _CHECKS: dict[type, Callable[[Any, ReachParams], None]] = {
@@ -244,141 +252,15 @@ def _transitions(params: ReachParams) -> list[Transition]:
     return [first, env.transition(key, late, command, params)[1]]
 
 
-def _transformed(
-    part: Component, method: str, *arguments: Any, function: Callable[..., Any] | None = None
-) -> Any:
-    """The result of a method, the same under ``jit`` and ``vmap``, and with a gradient."""
-    name = f"{type(part).__name__}.{method}"
-    called = function or getattr(type(part), method)
-    plain = _call(type(part).__name__, method, lambda: called(part, *arguments))
-    for leaf in jax.tree.leaves(plain):
-        _want(
-            isinstance(leaf, jax.Array | np.ndarray),
-            f"{name} must return arrays of JAX, or dataclasses, tuples and dicts of them, got "
-            f"{type(leaf).__name__} {leaf!r}",
-        )
-
-    def under(transform: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        return _call(type(part).__name__, f"{method} under jax.{transform}", function, *arguments)
-
-    jitted = under("jit", jax.jit(called), part, *arguments)
-    pair = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), (part, *arguments))
-    batch = under("vmap", jax.vmap(called), *pair)
-    for transform, other in (("jit", jitted), ("vmap", jax.tree.map(lambda leaf: leaf[1], batch))):
-        _want(
-            _close(plain, other),
-            f"{name} must give the same under jax.{transform}, got {plain} and {other}",
-        )
-    _check_gradient(name, partial(under, "grad"), called, (part, *arguments))
-    return plain
-
-
-def _check_gradient(
-    name: str, under: Callable[..., Any], function: Callable[..., Any], arguments: Any
-) -> None:
-    leaves, structure = jax.tree.flatten(arguments)
-    floats = [jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating) for leaf in _plain(leaves)]
-
-    def total(numbers: list[Any]) -> Any:
-        given = iter(numbers)
-        filled = [
-            next(given) if is_float else leaf for leaf, is_float in zip(leaves, floats, strict=True)
-        ]
-        results = jax.tree.leaves(function(*jax.tree.unflatten(structure, filled)))
-        return sum(
-            (jnp.sum(leaf) for leaf in results if jnp.issubdtype(leaf.dtype, jnp.floating)),
-            start=jnp.zeros(()),
-        )
-
-    numbers = [leaf for leaf, is_float in zip(leaves, floats, strict=True) if is_float]
-    gradient = under(jax.grad(total), numbers)
-    _want(
-        all(bool(jnp.isfinite(leaf).all()) for leaf in gradient),
-        f"{name} must have finite gradients, got {gradient} where its arguments are {numbers}",
-    )
-
-
-def _plain(leaves: list[Any]) -> list[Any]:
-    """The leaves with zeros for random keys, which have no number type."""
-    is_key = jax.dtypes.prng_key
-    return [0 if jnp.issubdtype(leaf.dtype, is_key) else leaf for leaf in leaves]
-
-
-def _call(owner: str, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of a part's method; whatever it raises is said in one sentence."""
-    try:
-        return function(*arguments)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise ValueError(
-            f"{owner}.{method} must work, got {type(error).__name__}: {reason.rstrip('.')}"
-            f"{_advice(error)}"
-        ) from error
-
-
-def _advice(error: Exception) -> str:
-    """Name the function of JAX that does what it cannot trace."""
-    if isinstance(error, jax.errors.TracerBoolConversionError):
-        return "; use jnp.where instead of if"
-    if isinstance(error, jax.errors.TracerArrayConversionError):
-        return "; use jax.numpy instead of numpy"
-    if isinstance(error, jax.errors.ConcretizationTypeError):
-        return "; leave numbers as they are, without float() or int()"
-    return ""
-
-
-def _want(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _close(one: Any, other: Any) -> bool:
-    if str(jax.tree.structure(one)) != str(jax.tree.structure(other)):
-        return False
-    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-    return all(np.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True) for a, b in pairs)
-
-
-def _check_state(name: str, state: Any) -> None:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-        _want(
-            not leaf.weak_type,
-            f"{name} must give numbers with a type of their own, {jax.tree_util.keystr(path)} is a "
-            "weakly typed one; write jnp.zeros(()) instead of jnp.array(0.0)",
-        )
-
-
-def _check_same(name: str, one: Any, other: Any) -> None:
-    """Check that two states have the same structure, shapes and types."""
-    before, after = (
-        {
-            jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}{'weak' * leaf.weak_type}"
-            for path, leaf in jax.tree_util.tree_leaves_with_path(jax.tree.map(jnp.asarray, tree))
-        }
-        for tree in (one, other)
-    )
-    same = before == after and str(jax.tree.structure(one)) == str(jax.tree.structure(other))
-    _want(same, f"{name} must keep structure, shapes and types, {before}, got {after}")
-
-
-def _check_array(name: str, value: Any, shape: tuple[int, ...]) -> None:
-    _want(
-        isinstance(value, jax.Array)
-        and value.shape == shape
-        and jnp.issubdtype(value.dtype, jnp.floating),
-        f"{name} must be a floating-point array of shape {shape}, got {_show(value)}",
-    )
-
-
 def _check_effector(name: str, value: Any) -> None:
-    _want(isinstance(value, Effector), f"{name} must be an Effector, got {value!r}")
+    want(isinstance(value, Effector), f"{name} must be an Effector, got {value!r}")
     for part in ("pos", "vel"):
-        _check_array(f"{name}.{part}", getattr(value, part), (2,))
+        check_array(f"{name}.{part}", getattr(value, part), (2,))
 
 
 def _check_feedback(name: str, feedback: Any) -> None:
     known = isinstance(feedback, dict) and set(feedback) <= set(MODALITIES)
-    _want(
+    want(
         known
         and "vision" in feedback
         and all(isinstance(each, dict) for each in feedback.values()),
@@ -387,14 +269,8 @@ def _check_feedback(name: str, feedback: Any) -> None:
     )
     for modality, quantities in feedback.items():
         for quantity, value in quantities.items():
-            _check_array(f"{name}.feedback {modality} {quantity}", value, (jnp.size(value),))
+            check_array(f"{name}.feedback {modality} {quantity}", value, (jnp.size(value),))
 
 
 def _check_name(part: Any) -> None:
-    _want(bool(part.name), f"{type(part).__name__} must define a class attribute 'name' of its own")
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, jax.Array):
-        return f"{value.dtype} of shape {value.shape}"
-    return repr(value)
+    want(bool(part.name), f"{type(part).__name__} must define a class attribute 'name' of its own")

@@ -75,6 +75,10 @@ def kinked(self, state, control, load, dt):
     return Effector(state.pos, state.vel + jnp.linalg.norm(control) * dt)
 
 
+def rooted(self, state, control, load, dt):
+    return Effector(state.pos + jnp.sqrt(self.damping), state.vel)
+
+
 def choosing(self, state, control, load, dt):
     return state if control[0] > 0 else Effector(state.pos, state.vel * 2)
 
@@ -85,7 +89,15 @@ def choosing(self, state, control, load, dt):
         (broken("Shape", step=wrong_shape), r"Shape\.step must keep structure, shapes and types"),
         (broken("Type", step=wrong_type), r"Type\.step must keep structure, shapes and types"),
         (broken("Tree", step=no_tree), r"Tree\.step must return arrays of JAX.* got object"),
-        (broken("Kink", step=kinked), r"Kink\.step must have finite gradients"),
+        (
+            broken("Kink", step=kinked),
+            r"Kink\.step must have finite gradients; that of its result\.vel with respect to "
+            r"control is \[nan nan\] where control is \[0\. 0\.\]",
+        ),
+        (
+            broken("Root", step=rooted),
+            r"Root\.step .* result\.pos with respect to plant\.damping is inf where plant\.damp",
+        ),
         (broken("Choice", step=choosing), r"Choice\.step .*jit must work.*jnp\.where instead of"),
         (
             broken("Blind", feedback=lambda self, state: {"smell": {"all": state.pos}}),
@@ -94,6 +106,11 @@ def choosing(self, state, control, load, dt):
         (
             broken("Stuck", init=lambda self, position: Effector(0 * position, 0 * position)),
             r"Stuck\.init must put the effector at",
+        ),
+        (
+            broken("Far", init=lambda self, position: Effector(position * jnp.nan, 0 * position)),
+            r"Far\.init must put .* where the first validation trial of SimpleReaches starts, got "
+            r"\[nan, nan\]; if that is out of its reach, give check_part params",
         ),
         (
             broken("Coasting", init=lambda self, position: Effector(position, 0 * position + 1)),
