@@ -102,12 +102,14 @@ from fbx_env.parts.plants.muscles.todorov_li_activation import (
 from fbx_env.parts.plants.muscles.virtual import VirtualMuscle as VirtualMuscle
 from fbx_env.parts.plants.plant import Control as Control
 from fbx_env.parts.plants.plant import Effector as Effector
+from fbx_env.parts.plants.plant import Feedback as Feedback
 from fbx_env.parts.plants.plant import Plant as Plant
 from fbx_env.parts.plants.point_mass import PointMass as PointMass
 from fbx_env.parts.plants.todorov_li_arm import TodorovLiArm as TodorovLiArm
 from fbx_env.parts.plants.two_link_arm import TwoLinkArm as TwoLinkArm
 from fbx_env.parts.plants.two_link_skeleton import TwoLinkSkeleton as TwoLinkSkeleton
 from fbx_env.parts.plants.visible_plant import Outline as Outline
+from fbx_env.parts.plants.visible_plant import Signals as Signals
 from fbx_env.parts.plants.visible_plant import VisiblePlant as VisiblePlant
 from fbx_env.parts.tasks.delayed_reaches import DelayedReaches as DelayedReaches
 from fbx_env.parts.tasks.delayed_reaches import DelayedReachTrial as DelayedReachTrial

@@ -104,7 +104,7 @@ class MusclePointMass(MusclePlant):
         anchors = state.pos - self.geometry.length(state.pos)[:, None] * moment_arms
         ends = jnp.broadcast_to(state.pos, anchors.shape)
         muscles = jnp.stack([anchors, ends], axis=1)
-        return Outline(jnp.zeros((0, 2)), muscles, state.activation, jnp.zeros((0, 2)))
+        return Outline(muscles=muscles, activation=state.activation)
 
     def signals(self, state: MuscleMassState) -> Signals:
         return self.muscle_signals(state)

@@ -106,7 +106,7 @@ class TwoLinkArm(VisiblePlant):
 
     def outline(self, state: ArmState) -> Outline:
         links, region = arm_links(self.skeleton, state.angle), reachable_region(self.skeleton)
-        return Outline(links, jnp.zeros((0, 2, 2)), jnp.zeros(0), region)
+        return Outline(links=links, region=region)
 
     def signals(self, state: ArmState) -> Signals:
         return joint_signals(state)
