@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from agents.bptt.algorithm import BPTTConfig, Setup, TrainState, init_state, make_setup, update
 from agents.objective import ActivityCost, PolicyCost
-from agents.optimum import OptimalPolicy, optimal_loss
+from agents.optimum import NoOptimumError, OptimalPolicy, optimal_loss
 from fbx_env import (
     ForceChannel,
     Load,
@@ -351,7 +351,7 @@ def _references(probes: Probes) -> pandas.DataFrame:
         try:
             loss = optimal_loss(probes.field, probes.trials, naive=known is probes.no_field).total
             trajectory = probes.reaches("field", OptimalPolicy(known))
-        except ValueError:
+        except NoOptimumError:
             continue
         errors = jax.vmap(perpendicular_error)(trajectory.pos, probes.trials)
         rows[name] = {"loss": loss, "perpendicular_error": float(errors.mean())}

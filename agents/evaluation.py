@@ -15,6 +15,7 @@ from jaxtyping import PRNGKeyArray
 from agents.objective import ActivityCost, PolicyCost, checked_costs, losses_by_term
 from agents.optimum.best_known import BEST_KNOWN, MAX_STARTS
 from agents.optimum.reference import reference_loss
+from agents.optimum.refusals import NoOptimumError
 from fbx_env import (
     Policy,
     ReachEnv,
@@ -160,7 +161,7 @@ def _reference(
         best = reference_loss(
             params, trajectory.trial, drawn=trajectory.drawn, n_starts=n_starts, keep_in=keep_in
         )
-    except ValueError as reason:
+    except NoOptimumError as reason:
         return str(reason)
     if best.total == 0:
         return "doing nothing costs nothing on these trials"

@@ -20,6 +20,7 @@ from agents.objective import ActivityRateCost as ActivityRateCost
 from agents.objective import PolicyCost as PolicyCost
 from agents.objective import WeightCost as WeightCost
 from agents.optimum import LinearQuadraticMatrices as LinearQuadraticMatrices
+from agents.optimum import NoOptimumError as NoOptimumError
 from agents.optimum import OptimalPolicy as OptimalPolicy
 from agents.optimum import best_known_loss as best_known_loss
 from agents.optimum import expected_loss as expected_loss

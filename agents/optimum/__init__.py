@@ -8,3 +8,4 @@ from agents.optimum.matrices import LinearQuadraticMatrices as LinearQuadraticMa
 from agents.optimum.matrices import linear_quadratic_matrices as linear_quadratic_matrices
 from agents.optimum.policy import OptimalPolicy as OptimalPolicy
 from agents.optimum.policy import expected_loss as expected_loss
+from agents.optimum.refusals import NoOptimumError as NoOptimumError

@@ -12,6 +12,7 @@ from agents.optimum.experiment import Experiment, enable_x64
 from agents.optimum.losses import known_experiment
 from agents.optimum.moves import searched
 from agents.optimum.newton import AGREEMENT, call, losses_of, optimised, total_losses
+from agents.optimum.refusals import NoOptimumError
 from fbx_env import ReachParams, Trial, checks
 from fbx_env.reach import check_trials
 
@@ -74,7 +75,8 @@ def best_known_loss(
         drawn: the numbers drawn for these trials, as in a ``Trajectory``.
 
     Raises:
-        ValueError: if there is noise, a trial is out of reach, or the loss is not finite.
+        NoOptimumError: if there is noise, or the loss is not finite.
+        ValueError: if a trial is out of reach.
         TypeError: inside ``jax.jit``, ``jax.vmap`` and ``jax.grad``.
 
     Example:
@@ -86,7 +88,7 @@ def best_known_loss(
     n_starts = checks.whole("n_starts", n_starts, at_least=1, at_most=MAX_STARTS)
     experiment = known_experiment(params, trials, drawn)
     if experiment.n_normals or experiment.n_start_normals or experiment.draws_others:
-        raise ValueError("params must have no noise: the commands are found in advance")
+        raise NoOptimumError("params must have no noise: the commands are found in advance")
     with enable_x64(True):
         check_trials(experiment.params, trials)
     shape = (experiment.n_trials, experiment.n_steps, experiment.n_controls)

@@ -154,7 +154,7 @@ def linear_quadratic(experiment: Experiment, *, sensing: bool = False) -> Linear
         sensing: whether x also has the states that matter only to what is observed.
 
     Raises:
-        ValueError: if the experiment is not linear-quadratic, naming the part, or overflows.
+        NoOptimumError: if the experiment is not linear-quadratic, naming the part, or overflows.
     """
     steps, shape = all_steps(experiment), (experiment.n_trials, experiment.n_steps)
     (of_dynamics, dynamics), (of_costs, costs) = map(_unique, signatures(steps))

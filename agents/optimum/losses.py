@@ -20,7 +20,7 @@ from agents.optimum.linear_quadratic import (
     linear_quadratic,
     over_noise,
 )
-from agents.optimum.refusals import check_finite, refuse
+from agents.optimum.refusals import NoOptimumError, check_finite, refuse
 from agents.optimum.regulator import Regulator, regulate
 from agents.optimum.structure import times
 from fbx_env import ReachParams, Trial, checks
@@ -86,8 +86,8 @@ def optimal_loss(
         drawn: the numbers drawn for these trials, as in a ``Trajectory``.
 
     Raises:
-        ValueError: if the optimum is not exactly known, because a part is not affine or a term not
-            quadratic, a command costs nothing, or a bound of the command would be reached.
+        NoOptimumError: if the optimum is not exactly known, because a part is not affine or a term
+            not quadratic, a command costs nothing, or a bound of the command would be reached.
         TypeError: inside ``jax.jit``, ``jax.vmap`` and ``jax.grad``.
 
     Example:
@@ -138,7 +138,7 @@ def known_experiment(
     names = [draw.number for draw in params.draws]
     missing = [name for name in names if name not in (drawn or {})]
     if missing:
-        raise ValueError(
+        raise NoOptimumError(
             f"drawn must have the numbers drawn for these trials: {', '.join(missing)}; "
             "trajectory.drawn has them"
         )
@@ -147,7 +147,7 @@ def known_experiment(
         context = jax.tree.map(lambda leaf: np.asarray(leaf)[None], context)
     experiment = Experiment(params, *context, trial_in_state=trial_in_state)
     if experiment.parts_with_others:
-        raise ValueError(
+        raise NoOptimumError(
             "optimum and best known loss are found by derivatives with respect to the state; here "
             "there is something that is not a float in the state of the "
             f"{', '.join(experiment.parts_with_others)}"
@@ -188,7 +188,7 @@ def expected_losses(
     At the means the environment is asked, whose steps must lead from each to the next.
 
     Raises:
-        ValueError: if they do not, or a command would reach a bound.
+        NoOptimumError: if they do not, or a command would reach a bound.
     """
     _check_bounds(problem, means, covariances)
     n_states, points = problem.n_states, means.swapaxes(0, 1).reshape(-1, means.shape[2])
@@ -246,7 +246,7 @@ def summary_of(
 
 
 def _check_bounds(problem: LinearQuadratic, means: Means, covariances: Covariances | None) -> None:
-    """Raise ``ValueError`` if a command would reach a bound."""
+    """Raise ``NoOptimumError`` if a command would reach a bound."""
     experiment = problem.experiment
     commands = experiment.resting_command + means[..., problem.n_states :]
     margin = np.zeros((1, 1, experiment.n_controls))
@@ -264,7 +264,7 @@ def _check_bounds(problem: LinearQuadratic, means: Means, covariances: Covarianc
             )
             unit = f" {control.unit}" * bool(control.unit)
             margin_text = f" (mean and {LIMIT_IN_STDS:g} standard deviations)" * bool(margin.any())
-            raise ValueError(
+            raise NoOptimumError(
                 "the optimum is known only while no bound of the command is reached: these trials "
                 f"want {control.name} {wanted:.3g}{unit}{margin_text}, its bound is {bound:.3g}"
                 f"{unit}"

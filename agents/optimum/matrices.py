@@ -79,8 +79,8 @@ def linear_quadratic_matrices(
         drawn: the numbers drawn for it, as in a ``Trajectory``.
 
     Raises:
-        ValueError: if a part is not affine or a term of the loss not quadratic, which it names, or
-            if there are several trials.
+        NoOptimumError: if a part is not affine or a term of the loss not quadratic, which it names.
+        ValueError: if there are several trials.
         TypeError: inside ``jax.jit``, ``jax.vmap`` and ``jax.grad``.
 
     Example:

@@ -21,7 +21,7 @@ from agents.optimum.losses import (
     start_noise,
     summary_of,
 )
-from agents.optimum.refusals import check_finite
+from agents.optimum.refusals import NoOptimumError, check_finite
 from agents.optimum.regulator import Regulator, regulate
 from agents.optimum.structure import times
 from fbx_env import ReachParams, Trial, checks, tree_take
@@ -88,7 +88,7 @@ class OptimalPolicy(eqx.Module):
         trial: the one trial, if the controller is to know it.
 
     Raises:
-        ValueError: if the optimum is not exactly known, or if trials of the task differ in what
+        NoOptimumError: if the optimum is not exactly known, or if trials of the task differ in what
             the step is not affine in, as times of epochs, and no ``trial`` is given.
 
     Example:
@@ -202,7 +202,9 @@ def expected_loss(
 def design(params: ReachParams, start: Any = None, trial: Trial | None = None) -> Controller:
     """Compute regulator, filter and belief; arguments and errors as of ``OptimalPolicy``."""
     if checks.instance("params", params, ReachParams).draws:
-        raise ValueError("params must have no draws for OptimalPolicy, which knows all its numbers")
+        raise NoOptimumError(
+            "params must have no draws for OptimalPolicy, which knows all its numbers"
+        )
     if trial is not None:
         problem = linear_quadratic(known_experiment(params, trial), sensing=True)
         starts = np.zeros((1, problem.n_states))
@@ -234,7 +236,7 @@ def _for_any_trial(
     """The problem with the trial as part of the state, and where in it trials of the task start.
 
     Raises:
-        ValueError: if the optimum is not exactly known, or trials differ in what is not affine.
+        NoOptimumError: if the optimum is not exactly known, or trials differ in what is not affine.
     """
     keys = jax.random.split(jax.random.key(0), N_BELIEVED)
     trials = jax.vmap(params.task.sample)(keys)
@@ -248,12 +250,12 @@ def _for_any_trial(
     try:
         problem = linear_quadratic(few, sensing=True)
         is_one = len(problem.members) == 1 and _are_one_affine_function(problem)
-    except ValueError:
+    except NoOptimumError:
         is_one = False
     if not is_one:
         # Raises the reason if a part is at fault, and not the trials.
         linear_quadratic(known_experiment(params, tree_take(trials, 0)), sensing=True)
-        raise ValueError(
+        raise NoOptimumError(
             f"trials of {type(params.task).__name__} differ in what steps are not affine in, so "
             "that each has a policy of its own: OptimalPolicy(params, trial=trial)"
         )

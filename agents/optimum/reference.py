@@ -11,6 +11,7 @@ from jaxtyping import PyTree
 
 from agents.optimum.best_known import BestKnownLoss, best_known_loss
 from agents.optimum.losses import OptimalLoss, optimal_loss
+from agents.optimum.refusals import NoOptimumError
 from agents.storage.identity import as_json, describe
 from agents.storage.runs import BEST_KNOWN, read_json, write_json
 from fbx_env import ReachParams, Trial
@@ -32,11 +33,11 @@ def reference_loss(
         keep_in: a folder in which the best known loss is kept, and looked up.
 
     Raises:
-        ValueError: if neither is known, with the reason.
+        NoOptimumError: if neither is known, with the reason.
     """
     try:
         return optimal_loss(params, trials, drawn=drawn)
-    except ValueError:
+    except NoOptimumError:
         if n_starts == 0:
             raise
 
@@ -55,7 +56,7 @@ def _kept(folder: Path, problem: PyTree, find: Callable[[], BestKnownLoss]) -> B
         find: what finds it.
 
     Raises:
-        ValueError: as ``find`` does.
+        NoOptimumError: as ``find`` does.
     """
     path, identity = folder / BEST_KNOWN, as_json(describe(problem, ()))
     try:

@@ -43,18 +43,22 @@ DIFFERENCES = {
 """Of these values, what vanishes for polynomials of a degree."""
 
 
+class NoOptimumError(ValueError):
+    """The optimum, or the best known loss, of an experiment cannot be found; it says why."""
+
+
 def check_finite(*numbers: Any) -> None:
-    """Raise ``ValueError`` if a number is not finite."""
+    """Raise ``NoOptimumError`` if a number is not finite."""
     if not all(np.isfinite(each).all() for each in numbers):
-        raise ValueError(
+        raise NoOptimumError(
             "the optimum cannot be computed in float64: numbers grow past all bounds; distances, "
             "or the plant's rates of change for its time step, are far too large"
         )
 
 
 def refuse(*obstacles: str) -> None:
-    """Raise ``ValueError`` that says what stands against the exact optimum."""
-    raise ValueError(
+    """Raise ``NoOptimumError`` that says what stands against the exact optimum."""
+    raise NoOptimumError(
         "the optimum is known exactly where a step is affine in state and command, its loss "
         f"quadratic and its noise Gaussian; here there is {', '.join(obstacles)}; without noise, "
         "best_known_loss and evaluate(..., n_starts=8) look for the best known loss"
@@ -62,7 +66,7 @@ def refuse(*obstacles: str) -> None:
 
 
 def check_is_linear_quadratic(steps: Steps) -> None:
-    """Raise ``ValueError`` that names what is not affine, quadratic or Gaussian.
+    """Raise ``NoOptimumError`` that names what is not affine, quadratic or Gaussian.
 
     Along straight lines through state and command, and through the noise, steps must be affine and
     losses quadratic, to rounding.

@@ -44,7 +44,7 @@ def regulate(
         filter_gains: how the estimate of the state is corrected, if such noise hides the state.
 
     Raises:
-        ValueError: if there are commands that cost nothing, or numbers overflow.
+        NoOptimumError: if there are commands that cost nothing, or numbers overflow.
     """
     _check_costs_commands(problem)
     n = problem.n_regulated if filter_gains is None else problem.n_states

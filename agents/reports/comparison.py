@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from agents.evaluation import evaluate, random_trials
 from agents.experiment import ROLES, Experiment
 from agents.objective import losses_by_term
-from agents.optimum import BestKnownLoss, OptimalLoss
+from agents.optimum import BestKnownLoss, NoOptimumError, OptimalLoss
 from agents.optimum.best_known import BEST_KNOWN
 from agents.optimum.reference import reference_loss
 from agents.reports.tables import as_markdown
@@ -279,7 +279,7 @@ def reference_of(
         return reference_loss(
             params, params.task.validation_trials(), n_starts=n_starts, keep_in=folder
         )
-    except ValueError:
+    except NoOptimumError:
         return None
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from agents.optimum import BestKnownLoss, OptimalLoss, OptimalPolicy
+from agents.optimum import BestKnownLoss, NoOptimumError, OptimalLoss, OptimalPolicy
 from agents.optimum.best_known import BEST_KNOWN
 from agents.reports.comparison import Result, by_learner
 from agents.storage.runs import key_from
@@ -52,8 +52,8 @@ def draw_side_by_side(results: Sequence[Result], params: ReachParams) -> Figure:
     trials = params.task.validation_trials()
     try:
         optimal = OptimalPolicy(params)
-    except ValueError:
-        pass
+    except NoOptimumError:
+        pass  # The learners are shown without it.
     else:
         columns["Exact optimum"] = rollout(ReachEnv(), params, optimal, trials, key_from(0))
     for label, group in by_learner(results).items():
