@@ -72,8 +72,9 @@ def evaluate(
         term and ``ratio_to_optimum`` of the environment's terms, or ``best_known`` and
         ``ratio_to_best_known``, or ``no_optimum``, the reason why there is no ratio; means over
         trials of ``endpoint_error``, the distance to the task's target at the end [m], and
-        ``peak_speed`` [m/s]. With noise the optimum is an expectation, and the losses of a few
-        trials can be below it.
+        ``peak_speed`` [m/s]. With noise the optimum is an expectation, and the losses are of one
+        draw of it, so that the ratio can be below 1; with each trial many times in ``trials``, each
+        with noise of its own, it is near to its mean.
 
     Raises:
         TypeError, ValueError: for an argument that is not allowed.
@@ -83,6 +84,8 @@ def evaluate(
         >>> metrics, trajectory = evaluate(policy, env, params, trials, key=key)
         >>> metrics["ratio_to_optimum"]
         1.008
+        >>> often = jax.tree.map(lambda leaf: jnp.repeat(leaf, 200, axis=0), trials)
+        >>> metrics, _ = evaluate(policy, env, params, often, key=key)  # with noise
     """
     checks.instance("params", params, ReachParams)
     if hasattr(policy, "predict") and not isinstance(policy, Policy):

@@ -9,6 +9,7 @@ import pytest
 from agents import (
     ActivityCost,
     GRUPolicy,
+    OptimalPolicy,
     evaluate,
     evaluate_replicates,
     evaluation,
@@ -205,3 +206,16 @@ def test_metrics_of_replicates_are_those_of_each_and_their_mean(key):
     assert metrics["losses"]["total"] == pytest.approx(
         np.mean([one["losses"]["total"] for one in each])
     )
+
+
+def test_with_noise_a_ratio_is_one_draw_of_it_and_repeated_trials_give_the_mean(key):
+    env, params = make(motor_noise=0.1, max_steps_in_episode=40)
+    policy, trials = OptimalPolicy(params), params.task.validation_trials()
+
+    def ratio(trials, key):
+        return evaluate(policy, env, params, trials, key=key)[0]["ratio_to_optimum"]
+
+    single = [ratio(trials, each) for each in jax.random.split(key, 8)]
+    assert np.std(single) > 0.01
+    often = jax.tree.map(lambda leaf: jnp.repeat(leaf, 200, axis=0), trials)
+    assert ratio(often, key) == pytest.approx(1, abs=0.005)

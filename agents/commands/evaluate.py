@@ -34,7 +34,7 @@ class Evaluate:
     run_folders: RunFolders = ()
     """Folders of the runs, one or more."""
     seed: int = 0
-    """For noise."""
+    """For noise, of which the figures are one draw: with others, they differ."""
     best_known_starts: int = 0
     """Where the optimum is not exactly known, from how many commands to look for the best known
     loss, which takes minutes; 0 for not at all."""
