@@ -1,6 +1,26 @@
-"""agents: learners for fbx_env, and the exact optimum beside them; ``agents.public`` lists them.
+"""agents: learners for fbx_env, and the exact optimum beside them.
 
-They are imported when one of them is first used: the list of commands needs none, and JAX seconds.
+Functions, each with help of its own, as ``help(agents.pairing)``:
+
+- ``pairing(id, key=...)`` makes a ``TrainingContext`` of a model and a ``TrainingTask``;
+  ``point_mass_nn_simple_reaches`` does so with the keywords of the original tutorial
+- ``train`` trains a policy by backpropagation through time, ``train_replicates`` several, and
+  ``train_scan`` as one pure function, by a ``BPTTConfig`` with a ``Freeze`` or a ``Ramp``; they
+  give a ``History``, write ``Checkpoints``, and raise ``TrainingError`` or ``Interrupted``
+- ``evaluate`` and ``evaluate_replicates`` measure any policy beside the optimum
+- ``optimal_loss``, ``expected_loss`` and ``best_known_loss`` are what policies are compared with;
+  ``linear_quadratic_matrices`` gives the ``LinearQuadraticMatrices`` A, B, Q, R of a trial
+- ``adapt`` to a force field, for an ``Adaptation``; ``lesion`` units, for ``Lesions``
+- ``save_model`` and ``load_model`` keep a policy with its experiment
+- ``agents.analysis`` takes networks apart, ``agents.sb3`` and ``agents.sb3_vec_env`` are for
+  Stable-Baselines3, and ``python -m agents`` is the command line
+
+Policies: ``GRUPolicy``, ``LSTMPolicy``, ``RNNPolicy``, ``MLPPolicy`` and ``CustomCellPolicy``,
+which ``make_policy`` makes; ``OptimalPolicy``, and ``OpenLoopPolicy`` for commands given in
+advance. Costs of a policy itself: ``ActivityCost``, ``ActivityRateCost``, ``WeightCost``, and
+subclasses of ``PolicyCost``.
+
+All are imported when one of them is first used: the list of commands needs none, and JAX seconds.
 """
 
 import importlib

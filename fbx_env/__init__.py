@@ -1,23 +1,46 @@
 """fbx_env: reaching with a body on the plane, as a differentiable environment.
 
-``make(id, ...)`` makes the environment and its params, which are a pytree of parts:
+Functions, each with help of its own, as ``help(fbx_env.make)``:
+
+- ``make(id, ...)`` makes the environment and its params, and ``describe(id)`` lists every number
+- ``rollout(env, params, policy, trials, key)`` runs a policy through whole trials, for a
+  ``Trajectory``; a ``Policy`` is any ``(obs, carry, *, key) -> (command, carry)``
+- ``measure`` takes figures from a trajectory, ``trajectory_frame`` makes a frame of pandas of it,
+  and ``save_matlab`` a file; ``tree_take`` takes trials of it
+- ``check_part(part)`` says what is wrong with a part of your own
+- ``fbx_env.plot`` and ``fbx_env.plotly`` draw figures, ``fbx_env.analysis`` has plain functions of
+  movements
+
+Environments: ``ReachEnv`` with ``ReachState`` for gymnax, ``ReachGymEnv`` and ``ReachVectorEnv``
+for Gymnasium, ``LegacyReachEnv`` for code on gymnax before 1.0.
+
+``ReachParams`` are a pytree of parts, which are exchanged by ``replace`` or keywords of ``make``:
 
 - plant: ``PointMass``, ``TwoLinkArm``, ``MuscleArm``, ``TodorovLiArm``, ``MusclePointMass``, with
   muscles ``ReluMuscle``, ``ThelenMuscle``, ``KistemakerMuscle``, ``MujocoMuscle`` or
-  ``VirtualMuscle``
-- task: ``SimpleReaches``, ``GivenReaches``, ``DelayedReaches``, ``Hold``, ``Track``
+  ``VirtualMuscle``, and ``TwoLinkSkeleton``, ``QuadraticGeometry``, ``StraightGeometry``,
+  ``ThelenActivation``, ``TodorovLiActivation``, ``Integration``
+- task: ``SimpleReaches``, ``GivenReaches``, ``DelayedReaches``, ``Hold``, and ``Track`` along a
+  ``SumOfSinusoids``, ``Circle``, ``FigureOfEight`` or ``GivenPath``; their trials are ``Trial``,
+  ``DelayedReachTrial`` or ``TrackTrial``
 - load: ``CurlField``, ``VelocityField``, ``ElasticField``, ``ConstantForce``, ``ForcePulse``,
   ``ForceChannel``
 - channel: ``SensoryChannel``, ``MotorChannel``, ``VisuomotorRotation``, ``CursorJump``, ``Gain``,
   ``LowPassFilter``, and ``Series`` of channels
-- loss term: ``PositionCost``, ``FinalVelocityCost``, ``CommandCost``, ``FixationCost``,
-  ``VelocityCost``, ``StraightnessCost``, ``ControlRateCost``, ``TargetWindowCost``, ``EffortCost``
+- loss: a ``Loss`` of the terms ``PositionCost``, ``FinalVelocityCost``, ``CommandCost``,
+  ``FixationCost``, ``VelocityCost``, ``StraightnessCost``, ``ControlRateCost``,
+  ``TargetWindowCost``, ``EffortCost``
 - draw: ``UniformDraw``, ``NormalDraw``, ``ChoiceDraw``, and ``ActiveDraw`` for catch trials
 - intervention on the network: ``ClampUnits``, ``SilenceUnits``, ``UnitGain``, ``UnitInput``,
-  ``UnitNoise``, ``ScaleWeights``
+  ``UnitNoise``, ``ScaleWeights``; policies of your own take them if they are a ``UnitPolicy``
 
-A part of your own is a subclass of ``Plant``, ``Task``, ``Load``, ``Channel``, ``LossTerm``,
-``Draw``, ``ActivityIntervention`` or ``NetworkIntervention``; ``check_part`` says what is wrong.
+A part of your own is a subclass of ``Plant``, or ``VisiblePlant``, which figures show; ``Task``,
+``Load``, ``Channel``, ``LossTerm``, ``Draw``, ``ActivityIntervention`` or ``NetworkIntervention``,
+which are ``Intervention``; ``MusclePlant``, ``Muscle``, ``MuscleGeometry``, ``ActivationDynamics``,
+``TargetPath`` or ``EpochTrial``. Its numbers are a ``Scalar`` declared by ``number``, or by
+``whole``, ``flag`` and ``indices``, and what is no number by ``static``; it is a ``Component``, as
+the state of a part can be. Its methods meet ``Effector``, ``Clock``, ``Transition``, ``Control``,
+``Feedback``, ``Outline`` and ``Signals``, and may use ``standard_normal`` and ``squared_norm``.
 """
 
 from fbx_env.check_part import check_part as check_part
