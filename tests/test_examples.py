@@ -6,10 +6,13 @@ import shlex
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import pytest
 
-from agents.__main__ import parse
+from agents import OptimalPolicy, evaluate, load_model
+from agents.__main__ import main, parse
+from fbx_env import make
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
@@ -115,3 +118,18 @@ def test_readme_commands_can_be_read():
     assert len(lines) >= 4
     for line in lines:
         parse(shlex.split(line, comments=True))
+
+
+def test_float64_is_switched_on_as_the_readme_says(tmp_path, double_precision, key):
+    """Then a controller reaches the optimum to ten digits, and whole runs are in float64."""
+    text = (ROOT / "README.md").read_text()
+    assert 'jax.config.update("jax_enable_x64", True)' in text
+    assert "JAX_ENABLE_X64=1" in text
+    env, params = make(motor_delay=1, max_steps_in_episode=30)
+    trials = params.task.validation_trials()
+    metrics, _ = evaluate(OptimalPolicy(params), env, params, trials, key=key)
+    assert metrics["ratio_to_optimum"] == pytest.approx(1, abs=1e-10)
+    size = ["--n-batches", "2", "--batch-size", "2", "--hidden-size", "2"]
+    main(["train", *size, "--max-steps-in-episode", "3", "--out", str(tmp_path / "run")])
+    policy, params = load_model(tmp_path / "run")
+    assert policy.readout.weight.dtype == params.plant.mass.dtype == jnp.float64
