@@ -117,6 +117,8 @@ def calls() -> dict[str, Call]:
         "optimal_loss": (agents.optimal_loss, {"params": params, "trials": trials}),
         "expected_loss": (agents.expected_loss, {"params": params, "trials": trials}),
         "OptimalPolicy": (agents.OptimalPolicy, {"params": params}),
+        "OpenLoopPolicy": (agents.OpenLoopPolicy, {"commands": np.zeros((3, 2))}),
+        "matrices": (agents.linear_quadratic_matrices, {"params": params, "trial": trial}),
         "GRUPolicy": (agents.GRUPolicy, sizes),
         "LSTMPolicy": (agents.LSTMPolicy, sizes),
         "MLPPolicy": (agents.MLPPolicy, sizes),

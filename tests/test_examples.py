@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from agents import OptimalPolicy, evaluate, load_model
@@ -47,6 +48,23 @@ def test_system_identification_finds_mass_and_damping_within_a_percent(run_examp
     errors = [float(number) for number in re.findall(r"([\d.]+) %", printed)]
     assert len(errors) == 2
     assert max(errors) < 1
+
+
+def test_riccatis_recursion_by_hand_finds_the_optimum_and_its_gains(run_example):
+    printed = run_example("lqr.py")
+    losses = re.search(r"loss ([\d.e-]+), of optimal_loss ([\d.e-]+)", printed).groups()
+    assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-9)
+    assert float(re.search(r"to ([\d.e-]+) of the largest", printed)[1]) < 1e-6
+
+
+def test_the_pendulum_that_is_shown_swings_with_the_period_of_one():
+    plant = runpy.run_path(str(ROOT / "examples" / "pendulum.py"))["Pendulum"](damping=0.0)
+    dt = 2 * jnp.pi * jnp.sqrt(plant.length / 9.81) / 40
+    state, angles = plant.init(plant.tip(jnp.asarray(0.01))), []
+    for _ in range(40):
+        state = plant.step(state, jnp.zeros(1), lambda effector: jnp.zeros(2), dt)
+        angles.append(float(state.angle))
+    np.testing.assert_allclose(angles[9::10], [0, -0.01, 0, 0.01], atol=1e-5)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from agents.optimum.experiment import Experiment, variable
 from agents.optimum.linear_quadratic import all_steps, linear_quadratic, over_noise
 from agents.optimum.losses import known_experiment, start_noise
 from agents.optimum.refusals import check_finite
-from fbx_env import ReachParams, Trial
+from fbx_env import ReachParams, Trial, checks
 
 
 class LinearQuadraticMatrices(NamedTuple):
@@ -21,26 +21,27 @@ class LinearQuadraticMatrices(NamedTuple):
 
     With x the state, u the command, and n independent standard normal numbers, step t is
 
-        x' = A x + B u + drift + noise n + sum of n_i scaled_noise_i (x, u)
+        x_next = A x + B u + drift + noise n + sum over i of n_i scaled_noise[i] (x, u)
         y = C x + observed_at_zero
         loss = x'Q x + u'R u + 2 x'N u + q'x + r'u + constant
 
-    where y is the observation before the step, and the loss, whose terms are mostly of the state
-    after the step, is expected over the noise of the step. The first state is ``initial_state``,
-    plus ``initial_noise`` times further normal numbers. The covariance of noise is ``noise`` times
-    its transpose. All is in float64, in the units of the environment.
+    where x'Q x is a product with x transposed, and y is observed before the step. The loss, most
+    terms of which are of x_next, is expected over the noise of the step. The first state is
+    ``initial_state`` plus ``initial_noise`` times further normal numbers. The covariance of noise
+    is ``noise`` times its transpose; that of the senses is in what is sensed, which is a part of x.
+    All is in float64 and in the units of the environment.
 
     Attributes:
-        states: the names of the numbers of x, such as ``"plant.pos[0]"`` or ``"motor[0, 1]"``; all
-            that is not in the plant is known delays, filters and what is sensed.
+        states: the names of the numbers of x: the state of the plant, as ``"plant.pos[0]"``, what
+            channels remember, as ``"motor[0, 1]"``, and what is sensed.
         n_regulated: how many of them, from the first on, matter to the loss; the others matter only
             to what is observed.
         A, B, drift: of the step.
         C, observed_at_zero: of the observation.
         Q, R, N, q, r, constant: of the loss.
-        noise: the response of x to normal numbers; without noise, there are none of them.
-        scaled_noise: of the first of these normal numbers, the response that grows with state and
-            command, as signal-dependent noise does.
+        noise: the response of x_next to each normal number; without noise there are none.
+        scaled_noise: for the first of these numbers, the matrix by which x and u determine the
+            response, as with signal-dependent noise.
         initial_state, initial_noise: of the trial.
     """
 
@@ -89,15 +90,15 @@ def linear_quadratic_matrices(
         >>> matrices = linear_quadratic_matrices(params, trial)
         >>> matrices.states[: matrices.n_regulated]
         ('plant.pos[0]', 'plant.pos[1]', 'plant.vel[0]', 'plant.vel[1]')
-        >>> matrices.A[0, 0, 2], matrices.B[0, 2, 0], matrices.R[0, 0, 0]
-        (0.05, 0.05, 1e-05)
+        >>> print(matrices.A[0, 0, 2], matrices.B[0, 2, 0], matrices.R[0, 0, 0])
+        0.05 0.05 1e-05
     """
-    experiment = known_experiment(params, trial, drawn)
-    if np.ndim(trial.start) > 1:
+    if np.ndim(checks.instance("trial", trial, Trial).start) > 1:
         raise ValueError(
             "trial must be one trial, as fbx_env.tree_take(trials, 0); got start of shape "
             f"{np.shape(trial.start)}"
         )
+    experiment = known_experiment(params, trial, drawn)
     problem = linear_quadratic(experiment, sensing=True)
     n, kind, at = problem.n_states, problem.dynamics[0], problem.base[0, problem.point]
     moves, scaled = problem.transition[kind], problem.multiplicative[kind]
