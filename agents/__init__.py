@@ -9,7 +9,8 @@ Functions, each with help of its own, as ``help(agents.pairing)``:
   give a ``History``, write ``Checkpoints``, and raise ``TrainingError`` or ``Interrupted``
 - ``evaluate`` and ``evaluate_replicates`` measure any policy beside the optimum
 - ``optimal_loss``, ``expected_loss`` and ``best_known_loss`` are what policies are compared with;
-  ``linear_quadratic_matrices`` gives the ``LinearQuadraticMatrices`` A, B, Q, R of a trial
+  ``linear_quadratic_matrices`` gives the ``LinearQuadraticMatrices`` A, B, Q, R of a trial; they
+  raise ``NoOptimumError`` where the optimum is not known
 - ``adapt`` to a force field, for an ``Adaptation``; ``lesion`` units, for ``Lesions``
 - ``save_model`` and ``load_model`` keep a policy with its experiment
 - ``agents.analysis`` takes networks apart, ``agents.sb3`` and ``agents.sb3_vec_env`` are for
