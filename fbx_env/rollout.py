@@ -101,7 +101,7 @@ def rollout(
     Args:
         env: the environment.
         params: the experiment.
-        policy: a pytree that follows ``Policy``.
+        policy: a pytree that follows ``Policy``; ``agents.OpenLoopPolicy`` plays given commands.
         trials: one trial, or several along a leading axis.
         key: for noise, split over the trials.
 
