@@ -13,7 +13,7 @@ from gymnax.experimental import RolloutWrapper
 from gymnax.wrappers import LogWrapper
 from ids import EACH_PART
 
-from fbx_env import ReachEnv, ReachParams, Trial, make
+from fbx_env import ReachEnv, ReachParams, Trial, make, tree_take
 
 pytestmark = pytest.mark.optimised
 
@@ -165,26 +165,40 @@ def test_equal_envs_compile_once(key):
 
 def test_works_under_vmap_over_keys_states_actions_and_any_float(experiment, key):
     env, params = experiment
-    keys = jax.random.split(key, 3)
-    _, states = jax.vmap(env.reset, (0, None))(keys, params)
-    actions = jax.random.normal(key, (3, 2))
     leaves, structure = jax.tree.flatten(params)
-    for index, leaf in enumerate(leaves):
-        stacked = [*leaves]
-        stacked[index] = jnp.stack([leaf, leaf * 1.5, leaf * 2])
-        axes = [None] * len(leaves)
-        axes[index] = 0
-        batched = jax.tree.unflatten(structure, stacked)
-        in_axes = (0, 0, 0, jax.tree.unflatten(structure, axes))
-        together = jax.vmap(env.step, in_axes)(keys, states, actions, batched)
-        for trial in range(3):
-            single = jax.tree.unflatten(
-                structure, [*leaves[:index], stacked[index][trial], *leaves[index + 1 :]]
-            )
-            state = jax.tree.map(lambda leaf, trial=trial: leaf[trial], states)
-            alone = env.step(keys[trial], state, actions[trial], single)
-            for one, many in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
-                np.testing.assert_allclose(one, many[trial], rtol=2e-6, atol=1e-6)
+    each = [
+        jax.tree.unflatten(structure, [*leaves[:index], leaf * factor, *leaves[index + 1 :]])
+        for index, leaf in enumerate(leaves)
+        for factor in (1.0, 1.5, 2.0)
+    ]
+    keys = jax.random.split(key, len(each))
+    _, states = jax.vmap(env.reset, (0, None))(keys, params)
+    actions = jax.random.normal(key, (len(each), 2))
+    together = jax.vmap(env.step)(
+        keys, states, actions, jax.tree.map(lambda *leaf: jnp.stack(leaf), *each)
+    )
+    for trial, single in enumerate(each):
+        alone = env.step(keys[trial], tree_take(states, trial), actions[trial], single)
+        for one, many in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
+            np.testing.assert_allclose(one, many[trial], rtol=2e-6, atol=1e-6)
+
+
+def test_works_under_vmap_over_one_float_alone(experiment, key):
+    env, params = experiment
+    _, state = env.reset(key, params)
+    leaves, structure = jax.tree.flatten(params)
+    mapped = [0 if leaf is params.plant.mass else None for leaf in leaves]
+    assert mapped.count(0) == 1
+    axes = jax.tree.unflatten(structure, mapped)
+    masses = jnp.array([1.0, 1.5, 2.0])
+    batched = jax.tree.unflatten(
+        structure, [masses if at == 0 else leaf for at, leaf in zip(mapped, leaves, strict=True)]
+    )
+    together = jax.vmap(env.step, (None, None, None, axes))(key, state, jnp.ones(2), batched)
+    for trial, mass in enumerate(masses):
+        single = params.replace(plant=params.plant.replace(mass=mass))
+        alone = env.step(key, state, jnp.ones(2), single)
+        np.testing.assert_allclose(alone[0], together[0][trial], rtol=2e-6, atol=1e-6)
 
 
 def test_both_kinds_of_key_give_the_same_numbers():
