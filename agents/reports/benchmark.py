@@ -251,7 +251,7 @@ def peak_memory() -> list[Row]:
         work = Work(batch_size=64, n_steps=10_000, rematerialise=rematerialise)
         code = (
             "import jax; from agents.reports.benchmark import Work, most_memory, updates_of; "
-            f"jax.block_until_ready(updates_of({work!r}, 2, None)()); print(most_memory())"
+            f"jax.block_until_ready(updates_of({work!r}, 1, None)()); print(most_memory())"
         )
         how = "steps computed anew" if rematerialise else "every step kept"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
