@@ -137,7 +137,7 @@ def _report_fault(error: Exception) -> int:
     """Report what ended a training, and return the exit status; raise what no user has caused."""
     import jax
 
-    from agents.bptt import TrainingError
+    from agents.training_error import TrainingError
 
     if isinstance(error, TrainingError):
         _report(error)

@@ -5,7 +5,6 @@ from agents.adaptation import adapt as adapt
 from agents.bptt import BPTTConfig as BPTTConfig
 from agents.bptt import Freeze as Freeze
 from agents.bptt import Ramp as Ramp
-from agents.bptt import TrainingError as TrainingError
 from agents.bptt import train as train
 from agents.bptt import train_replicates as train_replicates
 from agents.bptt import train_scan as train_scan
@@ -40,3 +39,4 @@ from agents.storage.history import History as History
 from agents.storage.interrupts import Interrupted as Interrupted
 from agents.storage.models import load_model as load_model
 from agents.storage.models import save_model as save_model
+from agents.training_error import TrainingError as TrainingError

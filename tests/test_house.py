@@ -63,6 +63,27 @@ def test_imports_have_no_circles():
     assert len(order) == len(graph)
 
 
+@pytest.mark.parametrize(
+    ("who", "learner"),
+    [
+        ("agents.evaluation", "agents.bptt"),
+        ("agents.evaluation", "agents.sb3"),
+        ("agents.objective", "agents.bptt"),
+        ("agents.bptt", "agents.sb3"),
+        ("agents.sb3", "agents.bptt"),
+    ],
+)
+def test_no_learner_is_imported_by_evaluation_or_by_another(who, learner):
+    found = {
+        name
+        for name, path in NAMES.items()
+        if f"{name}.".startswith(f"{who}.")
+        for imported in imports(TREES[path])
+        if f"{imported}.".startswith(f"{learner}.")
+    }
+    assert found == set()
+
+
 def without_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """The lines of a function."""
     lines = function.end_lineno - function.lineno + 1

@@ -11,31 +11,11 @@ import jax
 import numpy as np
 from jaxtyping import Bool
 
-from agents.storage.history import History
-
 LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "flax", "numpy", "contextlib", "jaxtyping")
 """An operation is looked for in the code that calls these."""
 
 Rows = Mapping[str, np.ndarray]
 """Reports of updates by name; for replicates, with a second axis."""
-
-
-class TrainingError(ArithmeticError):
-    """Training met a loss or gradient that is not finite.
-
-    With ``jax.config.update("jax_debug_nans", True)``, the message also says which operation was
-    the first to give such a number, and where.
-
-    Attributes:
-        policy: the last one whose loss and gradient were finite; the initial one if none was. For
-            replicates, of each its last one.
-        history: up to the fault.
-    """
-
-    def __init__(self, message: str, policy: Any, history: History) -> None:
-        super().__init__(message)
-        self.policy = policy
-        self.history = history
 
 
 def until_fault(rows: Rows) -> dict[str, np.ndarray]:

@@ -20,12 +20,13 @@ from tqdm.auto import tqdm
 from agents.bptt.algorithm import BPTTConfig, Rates, Setup, TrainState, update
 from agents.bptt.compilation import MAX_CHUNK, compile_for, compile_updates
 from agents.bptt.devices import on_first_device, replicated, synchronise
-from agents.bptt.faults import TrainingError, describe_fault, first_failure, until_fault
+from agents.bptt.faults import describe_fault, first_failure, until_fault
 from agents.objective import Keys, Objective, Terms, mean_loss
 from agents.storage.checkpoints import CheckpointManager
 from agents.storage.history import History
 from agents.storage.interrupts import Interrupted, requests_to_stop
 from agents.storage.output import TolerantStream
+from agents.training_error import TrainingError
 from fbx_env import Trial, tree_take
 
 CHUNK_SECONDS = 1.0

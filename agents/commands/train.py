@@ -15,7 +15,7 @@ import jax
 import tyro
 from jaxtyping import Array, Key, PRNGKeyArray
 
-from agents.bptt import BPTTConfig, Computers, Ramp, TrainingError, train, train_replicates
+from agents.bptt import BPTTConfig, Computers, Ramp, train, train_replicates
 from agents.commands.options import Start
 from agents.commands.shared import TrainingCommand, write_metrics
 from agents.objective import ActivityCost, ActivityRateCost, PolicyCost, WeightCost
@@ -25,6 +25,7 @@ from agents.storage.checkpoints import Checkpoints
 from agents.storage.history import History
 from agents.storage.models import check_acts, load_model, save_model
 from agents.storage.runs import HISTORY, key_from
+from agents.training_error import TrainingError
 from fbx_env import ReachEnv, ReachParams, checks
 
 COPIES = 6

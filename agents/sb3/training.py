@@ -19,7 +19,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from tqdm.auto import tqdm
 
-from agents.bptt import TrainingError
 from agents.evaluation import random_trials
 from agents.experiment import refuse_interventions
 from agents.objective import ActivityCost, losses_by_term
@@ -32,6 +31,7 @@ from agents.storage.interrupts import Interrupted, Request, requests_to_stop
 from agents.storage.models import save_model
 from agents.storage.output import TolerantStream, reporter
 from agents.storage.runs import HISTORY
+from agents.training_error import TrainingError
 from fbx_env import ReachEnv, ReachParams, rollout
 
 NOISE_SEED = 0
