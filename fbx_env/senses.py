@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
@@ -12,6 +11,7 @@ from fbx_env import checks
 from fbx_env.params import ReachParams
 from fbx_env.parts.channels.channel import Channel, Signal
 from fbx_env.parts.clock import Clock
+from fbx_env.parts.keys import key_of
 from fbx_env.parts.plants.plant import MODALITIES, Plant
 
 
@@ -55,6 +55,6 @@ def sense(
     """The signals that come out of the sensory channels, and their states after that."""
     sensed, after = {}, {}
     for index, (name, channel) in enumerate(channels.items()):
-        own_key = key if index == 0 else jax.random.fold_in(key, index)
+        own_key = key if index == 0 else key_of(key, index)
         sensed[name], after[name] = channel.step(own_key, states[name], feedback[name], clock)
     return sensed, after

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from fbx_env.parts.keys import key_of
 from fbx_env.parts.numbers import with_number
 from fbx_env.parts.plants.plant import MODALITIES
 
@@ -22,7 +23,7 @@ def draw(key: PRNGKeyArray, params: ReachParams) -> tuple[Float[Array, "..."], .
     for index, each in enumerate(params.draws, start=len(MODALITIES)):
         default = params.number(each.number).value
         default = jnp.asarray(0.0 if default is None else default, float)
-        values.append(each.sample(jax.random.fold_in(key, index), default))
+        values.append(each.sample(key_of(key, index), default))
     return tuple(values)
 
 

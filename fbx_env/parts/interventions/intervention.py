@@ -6,7 +6,6 @@ import abc
 from collections.abc import Sequence
 from typing import Any, TypeVar, final
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
@@ -14,6 +13,7 @@ from fbx_env import checks
 from fbx_env.parts.clock import Clock
 from fbx_env.parts.component import Component, Scalar, indices, number, static
 from fbx_env.parts.interventions.unit_policy import UnitPolicy
+from fbx_env.parts.keys import key_of
 
 Net = TypeVar("Net", bound=UnitPolicy)
 
@@ -180,6 +180,6 @@ def act(
     activity = policy.activity(carry)
     for index, each in enumerate(interventions):
         if isinstance(each, ActivityIntervention):
-            activity = each.on(activity, clock, jax.random.fold_in(key, index))
+            activity = each.on(activity, clock, key_of(key, index))
     carry = policy.with_activity(carry, activity)
     return policy.command(carry), carry
