@@ -32,9 +32,16 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
+        if name == "__all__":
+            return _public_names()
         if name.startswith("__"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(importlib.import_module("agents.public"), name)
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *vars(importlib.import_module("agents.public"))})
+        return sorted({*globals(), *_public_names()})
+
+    def _public_names() -> list[str]:
+        """Return the names of functions and classes."""
+        public = vars(importlib.import_module("agents.public"))
+        return sorted(name for name in public if not name.startswith("_"))

@@ -98,7 +98,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         self._make_params = make_params
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ReachEnv) and self._make_params is other._make_params
+        return type(self) is type(other) and self._make_params is other._make_params
 
     def __hash__(self) -> int:
         return hash((type(self), self._make_params))

@@ -243,6 +243,10 @@ def test_the_untrained_policy_of_a_run_is_the_one_it_began_with(tmp_path):
         (["train", "--hidden-size", "1000000", "--encoding-size", "1000000"], "too much for the m"),
         (["train", "--n-replicates", "1000000", "--hidden-size", "9999"], "too much for the mac"),
         (["train", "--hidden-weight", str(2**63), "--n-batches", "0"], "n_batches must be"),
+        (
+            ["train", "--env", "TwoLinkArmReach-v0", "--workspace", "2", "2", "3", "3"],
+            "start must be within the reach of TwoLinkArm",
+        ),
         (["train", "--hidden-weight", "-1"], "hidden_weight must be finite and at least 0"),
         (["evaluate"], "RUN must be given"),
         (["evaluate", "nowhere"], "nowhere is not a run: it holds no policy.model"),

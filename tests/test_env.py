@@ -161,6 +161,7 @@ def test_equal_envs_compile_once(key):
     assert ReachEnv.step._cache_size() == before + 1
     assert ReachEnv() == ReachEnv().with_transition_gradients()
     assert hash(ReachEnv()) == hash(ReachEnv())
+    assert type("OtherEnv", (ReachEnv,), {})() != ReachEnv()
 
 
 def test_works_under_vmap_over_keys_states_actions_and_any_float(experiment, key):

@@ -13,13 +13,16 @@ import pytest
 from test_archive import forged
 
 from agents import (
+    BPTTConfig,
     CustomCellPolicy,
+    GRUPolicy,
     OptimalPolicy,
     RNNPolicy,
     load_model,
     make_policy,
     pairing,
     save_model,
+    train,
 )
 from agents.policies import POLICIES, count_replicates
 from agents.storage import archive
@@ -412,3 +415,16 @@ def test_functions_in_a_cell_are_named(key, tmp_path):
     )
     with pytest.raises(TypeError, match=r"policy\.cell\.activation cannot be saved"):
         save_model(tmp_path, policy, ReachParams())
+
+
+def test_what_was_trained_in_float32_can_be_trained_further_in_float64(tmp_path, key):
+    env, params = make(max_steps_in_episode=3)
+    policy = GRUPolicy(8, 2, 3, key=key)
+    save_model(tmp_path, policy, params)
+    with jax.enable_x64(True):
+        wide, params = load_model(tmp_path)
+        for one, other in zip(jax.tree.leaves(wide), jax.tree.leaves(policy), strict=True):
+            assert one.dtype == jnp.float64
+            np.testing.assert_array_equal(one, other)
+        config = BPTTConfig(n_batches=1, batch_size=2)
+        train(wide, env, params, config, key=jax.random.key(1), write=None)

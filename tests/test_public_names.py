@@ -26,3 +26,9 @@ def test_the_help_of_a_package_names_all_that_can_be_imported_from_it(package, n
 def test_what_a_function_does_is_in_its_help():
     assert "Run a policy through whole trials" in pydoc.render_doc(fbx_env.rollout)
     assert "TrainingContext" in pydoc.render_doc(agents.pairing)
+
+
+def test_all_public_names_are_imported_by_a_star():
+    names: dict = {}
+    exec("from agents import *", names)
+    assert {name for name in vars(agents.public) if not name.startswith("_")} <= set(names)

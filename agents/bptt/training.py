@@ -32,6 +32,7 @@ from agents.storage.history import History
 from agents.storage.identity import describe, fingerprint
 from agents.storage.output import reporter
 from fbx_env import ReachEnv, ReachParams, Trial, checks
+from fbx_env.reach import check_trials
 
 
 def train(
@@ -161,6 +162,7 @@ def _validation_trials(params: ReachParams, given: Trial | None) -> Trial:
             "validation_trials must have one leading axis, got start of shape "
             f"{jnp.shape(trials.start)}"
         )
+    check_trials(params, trials)
     return trials
 
 

@@ -61,7 +61,8 @@ class TrainingCommand(abc.ABC):
     overwrite: bool = False
     """Replace the run that is in the folder."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """Resume a run that was stopped, from its last checkpoint, with its own settings."""
+    """Resume a run that was stopped, from its last checkpoint, with its own settings; other options
+    are refused, or make no difference where they are the default."""
     seed: int = 0
     """For initial weights, trials and noise."""
     experiment: tyro.conf.Suppress[Experiment] = field(default_factory=Experiment)

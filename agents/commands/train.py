@@ -27,6 +27,7 @@ from agents.storage.models import check_acts, load_model, save_model
 from agents.storage.runs import HISTORY, key_from
 from agents.training_error import TrainingError
 from fbx_env import ReachEnv, ReachParams, checks
+from fbx_env.reach import check_trials
 
 COPIES = 6
 """Of the policy that training has at once: policies, gradient and optimiser's state."""
@@ -125,6 +126,7 @@ class Train(TrainingCommand):
             print(f"Waiting for the other processes ({self.computers.coordinator}).", flush=True)
         devices = self.computers.start()
         env, params = self.problem()
+        check_trials(params, params.task.validation_trials())
         settings = {each.name: getattr(self.bptt, each.name) for each in fields(BPTTConfig)}
         config = BPTTConfig(
             **{**settings, "policy_costs": self.policy_costs, "schedules": self.schedules}

@@ -80,7 +80,7 @@ def load_model(folder: Path | str) -> tuple[Any, ReachParams]:
         raise ValueError(f"{folder} is not a run: it holds no {MODEL}{advice}")
     try:
         file = archive.read(path, KIND)
-        policy = _rebuild(file.content["policy"], file)
+        policy = jax.tree.map(_widened, _rebuild(file.content["policy"], file))
         params = _rebuild(file.content["params"], file)
         checks.instance("policy", policy, eqx.Module)
         checks.instance("params", params, ReachParams)
@@ -88,6 +88,13 @@ def load_model(folder: Path | str) -> tuple[Any, ReachParams]:
     except Exception as error:
         raise ValueError(f"the model {path} cannot be read: {error}") from error
     return policy, params
+
+
+def _widened(leaf: Any) -> Any:
+    """What was float32 as float64 where JAX is set to it, as all else is then; anything else."""
+    if not isinstance(leaf, jax.Array) or leaf.dtype != jnp.float32:
+        return leaf
+    return leaf.astype(jnp.result_type(float))
 
 
 def _describe(path: str, value: Any, arrays: dict[str, Any]) -> Any:
