@@ -4,7 +4,7 @@ Functions, each with help of its own, as ``help(fbx_env.make)``:
 
 - ``make(id, ...)`` makes the environment and its params, and ``describe(id)`` lists every number
 - ``rollout(env, params, policy, trials, key)`` runs a policy through whole trials, for a
-  ``Trajectory``; a ``Policy`` is any ``(obs, carry, *, key) -> (command, carry)``
+  ``Trajectory``; ``Policy`` names the methods of what acts
 - ``measure`` takes figures from a trajectory, ``trajectory_frame`` makes a frame of pandas of it,
   and ``save_matlab`` a file; ``tree_take`` takes trials of it
 - ``check_part(part)`` says what is wrong with a part of your own
