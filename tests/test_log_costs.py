@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 
 from agents.learners.ppo import PPORecipe
 from agents.learners.recurrent_ppo import RecurrentPPORecipe
 from agents.learners.sac import SACRecipe
 from agents.sb3.files import make_learner
-from agents.sb3.log_costs import relative_advantages
+from agents.sb3.log_costs import SequencePolicy, relative_advantages
 from fbx_env import make
 
 SMALLEST = 1e-3
@@ -72,6 +73,32 @@ def test_rollouts_tell_advantages_and_what_the_critic_learns(kind, params):
     expected = relative_advantages(COSTS, wrong, last, GOES_ON, 0.7, SMALLEST)
     np.testing.assert_allclose(buffer.advantages, expected)
     np.testing.assert_allclose(buffer.returns, expected + wrong)
+
+
+def test_whole_sequences_give_what_single_steps_give(params, monkeypatch):
+    """With trials of 10 steps in rollouts of 7, so that sequences begin within trials, too."""
+    recipe = RecurrentPPORecipe(
+        total_steps=56, n_envs=4, rollout_steps=7, batch_size=28, lstm_size=5, n_epochs=1
+    )
+    learner = make_learner(recipe, params, 0)
+    learner.learn(recipe.total_steps)
+    batch = next(learner.rollout_buffer.get(recipe.batch_size))
+    assert 0 < batch.episode_starts.sum() < batch.lstm_states.pi[0].shape[1]
+
+    def evaluated():
+        values, log_probs, _ = learner.policy.evaluate_actions(
+            batch.observations, batch.actions, batch.lstm_states, batch.episode_starts
+        )
+        learner.policy.zero_grad()
+        log_probs[batch.mask > 0].sum().backward()
+        slopes = [each.grad.clone() for each in learner.policy.lstm_actor.parameters()]
+        return [values.detach(), log_probs.detach()[batch.mask > 0], *slopes]
+
+    whole = evaluated()
+    by_steps = RecurrentActorCriticPolicy._process_sequence
+    monkeypatch.setattr(SequencePolicy, "_process_sequence", staticmethod(by_steps))
+    for one, other in zip(whole, evaluated(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_critics_of_sac_learn_the_logarithm_of_the_cost_to_come(params):

@@ -35,6 +35,10 @@ class SACRecipe(Recipe):
     again at the last; with -3, twice the memory and twice the steps, 4.2. The one below is that,
     but its actor learns from the mean of the critics instead of from the first.
 
+    A sketch of this SAC in JAX, 300,000 steps, seed 0, 5 settings in 4 minutes, says that layers of
+    128 units come closer: 2.5 as it is, 1.6 with them; 2.3 with exploration that has fallen after
+    0.6 of the steps; 2.7 with critics of the logarithm of the mean cost.
+
     The policies that were kept with seeds 0, 1 and 2 cost 3.8, 2.9 and 5.3. On other tasks, as it
     is, one seed and 150,000 steps: 2.9 times the best known loss on ``TwoLinkArmReach-v0``; 950
     times the optimum on ``PointMassDelayedReach-v0``, whose waiting it does not learn.
@@ -76,8 +80,6 @@ class SACRecipe(Recipe):
         checks.whole("memory", self.memory, at_least=self.n_envs * (self.return_steps + 1))
         checks.real("tau", self.tau, above=0, at_most=1)
         checks.real("initial_entropy_weight", self.initial_entropy_weight, above=0)
-        for name in ("initial_log_std", "final_log_std"):
-            checks.real(name, getattr(self, name))
 
     @property
     def steps_at_once(self) -> int:
@@ -115,9 +117,7 @@ class SACRecipe(Recipe):
 
     def before_rollout(self, learner: Any) -> None:
         """Let the entropy fall with the training."""
-        done = learner.num_timesteps / self.steps_made
-        log_std = (1 - done) * self.initial_log_std + done * self.final_log_std
-        of_one = log_std + math.log(2 * math.pi * math.e) / 2
+        of_one = self.log_std(learner.num_timesteps) + math.log(2 * math.pi * math.e) / 2
         learner.target_entropy = of_one * learner.action_space.shape[0]
 
 

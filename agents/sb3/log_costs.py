@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from sb3_contrib import RecurrentPPO
 from sb3_contrib.common.recurrent.buffers import RecurrentRolloutBuffer
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import RolloutBuffer
 from torch.nn import functional
@@ -85,6 +86,26 @@ class LogCostRollouts(RolloutBuffer):
 
 class LogCostRecurrentRollouts(LogCostRollouts, RecurrentRolloutBuffer):
     """The same, with the states of a recurrent network."""
+
+
+class SequencePolicy(RecurrentActorCriticPolicy):
+    """A recurrent policy whose memory runs over whole sequences, which sb3-contrib takes by steps.
+
+    Its buffer cuts sequences where trials start: only the first state of each may need a reset.
+    """
+
+    @staticmethod
+    def _process_sequence(
+        features: torch.Tensor,
+        lstm_states: tuple[torch.Tensor, torch.Tensor],
+        episode_starts: torch.Tensor,
+        lstm: torch.nn.LSTM,
+    ) -> tuple[torch.Tensor, Any]:
+        starts = episode_starts.reshape(lstm_states[0].shape[1], -1)
+        hidden, cell = ((1 - starts[:, :1]) * state for state in lstm_states)
+        return RecurrentActorCriticPolicy._process_sequence(
+            features, (hidden, cell), torch.zeros_like(episode_starts), lstm
+        )
 
 
 class LogCostRecurrentPPO(RecurrentPPO):
@@ -183,6 +204,7 @@ class LogCostSAC(SAC):
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Any) -> None:
+    """Take a step, without the gradients of what the loss depends on and the optimiser leaves."""
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward(inputs=[each for group in optimizer.param_groups for each in group["params"]])
     optimizer.step()

@@ -49,6 +49,10 @@ class Recipe(abc.ABC):
     plant takes; 0.2 is 2 N for the point mass."""
     smallest_cost: float = 1e-6
     """Added to the cost to come before its logarithm; much smaller costs look alike to critics."""
+    initial_log_std: float = -1.5
+    """Logarithm of the exploration's standard deviation at the start, before scaling."""
+    final_log_std: float = -5.0
+    """The same at the end; it is not learned, but falls linearly."""
     n_evaluations: int = 20
     """Evaluations in the course of the training, beside the one before it, evenly spaced."""
 
@@ -58,6 +62,8 @@ class Recipe(abc.ABC):
         checks.real("learning_rate", self.learning_rate, above=0)
         checks.real("smallest_cost", self.smallest_cost, above=0)
         checks.real("command_scale", self.command_scale, above=0, at_most=1)
+        for name in ("initial_log_std", "final_log_std"):
+            checks.real(name, getattr(self, name))
         if not self.hidden_sizes:
             raise ValueError("hidden_sizes must have at least one layer, got none")
         for size in self.hidden_sizes:
@@ -89,6 +95,12 @@ class Recipe(abc.ABC):
         """Do what is due before each rollout of a learner of ``make_learner``."""
 
     @final
+    def log_std(self, steps: int) -> float:
+        """Return the logarithm of the exploration's standard deviation after so many steps."""
+        done = steps / self.steps_made
+        return (1 - done) * self.initial_log_std + done * self.final_log_std
+
+    @final
     @property
     def steps_made(self) -> int:
         """Environment steps that training makes: at least ``total_steps``."""
@@ -105,18 +117,12 @@ class OnPolicyRecipe(Recipe):
     """Passes over what was collected, in each update."""
     gae_lambda: float = 0.98
     """Decay of the advantage estimator."""
-    initial_log_std: float = -1.5
-    """Logarithm of the exploration's standard deviation at the start, before scaling."""
-    final_log_std: float = -5.0
-    """The same at the end; it is not learned, but falls linearly."""
 
     def __check_init__(self) -> None:
         for name in ("rollout_steps", "n_epochs"):
             checks.whole(name, getattr(self, name), at_least=1, at_most=10**9)
         checks.whole("batch_size", self.batch_size, at_least=2)
         checks.real("gae_lambda", self.gae_lambda, above=0, at_most=1)
-        for name in ("initial_log_std", "final_log_std"):
-            checks.real(name, getattr(self, name))
         if self.steps_at_once < 2:
             raise ValueError("rollout_steps times n_envs must be at least 2")
 
@@ -137,8 +143,7 @@ class OnPolicyRecipe(Recipe):
     @final
     def before_rollout(self, learner: Any) -> None:
         """Let the exploration fall with the training."""
-        done = learner.num_timesteps / self.steps_made
-        log_std = (1 - done) * self.initial_log_std + done * self.final_log_std
+        log_std = self.log_std(learner.num_timesteps)
         learner.policy.log_std.requires_grad_(False).fill_(log_std)
 
     @final
