@@ -37,7 +37,8 @@ class SACRecipe(Recipe):
 
     A sketch of this SAC in JAX, 300,000 steps, seed 0, 5 settings in 4 minutes, says that layers of
     128 units come closer: 2.5 as it is, 1.6 with them; 2.3 with exploration that has fallen after
-    0.6 of the steps; 2.7 with critics of the logarithm of the mean cost.
+    0.6 of the steps; 2.7 with critics of the logarithm of the mean cost. SAC itself was trained
+    once with 128 units, with seed 2 and in 440 seconds: 1.4, and 5.3 as it is.
 
     The policies that were kept with seeds 0, 1 and 2 cost 3.8, 2.9 and 5.3. On other tasks, as it
     is, one seed and 150,000 steps: 2.9 times the best known loss on ``TwoLinkArmReach-v0``; 950
