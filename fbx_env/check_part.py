@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ from fbx_env.parts.channels.channel import Channel
 from fbx_env.parts.clock import Clock
 from fbx_env.parts.component import Component
 from fbx_env.parts.draws.draw import Draw
-from fbx_env.parts.interventions.intervention import ActivityIntervention
+from fbx_env.parts.interventions.intervention import ActivityIntervention, NetworkIntervention
 from fbx_env.parts.loads.load import Load
 from fbx_env.parts.losses.loss import LossTerm
 from fbx_env.parts.losses.transition import Transition
@@ -42,13 +43,14 @@ def check_part(part: Component, params: ReachParams | None = None) -> None:
     Its methods are called on a few inputs: plain, under ``jax.jit``, ``jax.vmap`` and ``jax.grad``.
 
     Args:
-        part: a plant, load, channel, task, loss term, draw or intervention on activity.
+        part: a plant, load, channel, task, loss term, draw or intervention on activity. Parts of
+            these, as muscles of a plant or paths of a task, are checked with them.
         params: an experiment around it. A plant is started where the task's validation trials
-            start. If not given, the original one, or for a plant that does not reach its middle,
-            one with shorter reaches.
+            start. If not given, the original one; for a plant, small reaches around a place that it
+            reaches.
 
     Raises:
-        TypeError: if it is none of these.
+        TypeError: if it is none of these, or a class.
         ValueError: saying which method gave what, and what is wanted.
 
     Example:
@@ -56,11 +58,24 @@ def check_part(part: Component, params: ReachParams | None = None) -> None:
     """
     role = next((kind for kind in _CHECKS if isinstance(part, kind)), None)
     if role is None:
-        names = ", ".join(kind.__name__ for kind in _CHECKS)
-        raise TypeError(f"part must be a {names}, got {part!r}")
+        *names, last = (kind.__name__ for kind in _CHECKS)
+        raise TypeError(
+            f"part must be a {', '.join(names)} or {last}, got {part!r}{_advice_on(part)}"
+        )
     host = _host(part) if params is None else checks.instance("params", params, ReachParams)
     _check_numbers(part, host)
     _CHECKS[role](part, host)
+
+
+def _advice_on(value: Any) -> str:
+    """What to do with a value that is no part to be checked."""
+    if isinstance(value, type):
+        return f"; give an instance, {value.__name__}(), not the class"
+    if isinstance(value, NetworkIntervention):
+        return "; it is checked by rollout, with a policy that has what it changes"
+    if isinstance(value, Component):
+        return "; part of another part, as muscles of a plant, it is checked with that"
+    return ""
 
 
 def _host(part: Component) -> ReachParams:
@@ -106,7 +121,7 @@ def _check_numbers(part: Component, params: ReachParams) -> None:
 
 def _check_plant(plant: Plant, params: ReachParams) -> None:
     name = type(plant).__name__
-    controls = called(name, "controls", lambda: plant.controls)
+    controls = called(plant, "controls", lambda: plant.controls)
     want(
         isinstance(controls, tuple) and all(isinstance(each, Control) for each in controls),
         f"{name}.controls must be a tuple of Control, got {controls!r}",
@@ -117,7 +132,7 @@ def _check_plant(plant: Plant, params: ReachParams) -> None:
         f"{name}.controls must have one or more, each with a name of its own, got {names}",
     )
     position = params.task.validation_trials().start[0]
-    start = called(name, "init", lambda: plant.effector(plant.init(position)))
+    start = called(plant, "init", lambda: plant.effector(plant.init(position)))
     _check_effector(f"{name}.effector", start)
     want(
         bool(jnp.allclose(start.pos, position, atol=1e-4)),
@@ -141,6 +156,32 @@ def _check_plant(plant: Plant, params: ReachParams) -> None:
         after = transformed(plant, "step", *arguments, function=step)
         check_same(f"{name}.step", state, after)
         state = after
+    _check_motion(plant, start, state, jax.jit(partial(step, plant)), params)
+
+
+def _check_motion(
+    plant: Plant, start: Effector, state: Any, step: Callable[..., Any], params: ReachParams
+) -> None:
+    """Check that steps move the effector, and that its velocity is that of its position."""
+    name, push = type(plant).__name__, (0.3 * jnp.ones(len(plant.controls)), 0.3 * jnp.ones(2))
+    for _ in range(4):
+        state = step(state, *push, jnp.asarray(params.dt))
+    # Shorter than a step, so that the velocity hardly changes in it.
+    short = 0.1 * jnp.asarray(params.dt)
+    before, after = plant.effector(state), plant.effector(step(state, *push, short))
+    want(
+        bool((before.pos != start.pos).any() or before.vel.any()),
+        f"{name}.step must move the effector, which is still at {start.pos.tolist()} [m] after 5 "
+        "steps with 0.3 for each control and a force of 0.3 N along each axis",
+    )
+    rate = (after.pos - before.pos) / short
+    rounding = 1e-6 * (1 + jnp.abs(before.pos)) / short
+    allowed = rounding + 0.2 * jnp.linalg.norm(rate) + jnp.abs(after.vel - before.vel)
+    want(
+        bool((jnp.abs(rate - before.vel) <= allowed).all()),
+        f"{name}.effector must give the rate of change of its position as its velocity, "
+        f"{rate.tolist()} [m/s] in a step of {short:g} s, got {before.vel.tolist()}",
+    )
 
 
 def _check_load(load: Load, params: ReachParams) -> None:
@@ -176,8 +217,8 @@ def _check_channel(channel: Channel, params: ReachParams) -> None:
 
 def _check_task(task: Task, params: ReachParams) -> None:
     name = type(task).__name__
-    trial = called(name, "sample", lambda: task.sample(jax.random.key(0)))
-    trials = called(name, "validation_trials", task.validation_trials)
+    trial = called(task, "sample", lambda: task.sample(jax.random.key(0)))
+    trials = called(task, "validation_trials", task.validation_trials)
     for method, value, n_axes in (("sample", trial, 1), ("validation_trials", trials, 2)):
         want(
             isinstance(value, Trial) and value.start.ndim == n_axes,
@@ -209,6 +250,11 @@ def _check_term(term: LossTerm, params: ReachParams) -> None:
 
 def _check_draw(draw: Draw, params: ReachParams) -> None:
     name = type(draw).__name__
+    want(
+        draw.number in [each.name for each in params.numbers()],
+        f"no number {draw.number!r} in the experiment of the check; give check_part params that "
+        "have it",
+    )
     default = jnp.asarray(params.number(draw.number).value, float)
 
     def sample(draw: Draw, default: Any, key: Any) -> Any:
@@ -243,13 +289,14 @@ _CHECKS: dict[type, Callable[[Any, ReachParams], None]] = {
 
 
 def _transitions(params: ReachParams) -> list[Transition]:
-    """The first and the last step of a trial of an experiment."""
+    """A step at rest on the target without a command; the first and the last step with one."""
     env, key = ReachEnv(), jax.random.key(0)
     _, state = env.reset_env(key, params)
-    command = 0.1 * jnp.ones_like(state.control)
-    _, first = env.transition(key, state, command, params)
+    nothing = jnp.zeros_like(state.control)
     late = state.replace(time=state.time + params.max_steps_in_episode - 1)
-    return [first, env.transition(key, late, command, params)[1]]
+    starts = ((state, nothing), (state, nothing + 0.1), (late, nothing + 0.1))
+    still, *moved = (env.transition(key, *start, params)[1] for start in starts)
+    return [still.replace(target=still.after), *moved]
 
 
 def _check_effector(name: str, value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -28,9 +29,9 @@ def transformed(
     Raises:
         ValueError: saying what is wrong with it.
     """
-    owner, function = type(part).__name__, function or getattr(type(part), method)
-    name = f"{owner}.{method}"
-    plain = called(owner, method, function, part, *arguments)
+    function = function or getattr(type(part), method)
+    name = f"{type(part).__name__}.{method}"
+    plain = called(part, method, function, part, *arguments)
     for leaf in jax.tree.leaves(plain):
         want(
             isinstance(leaf, jax.Array | np.ndarray),
@@ -39,7 +40,7 @@ def transformed(
         )
 
     def under(transform: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        return called(owner, f"{method} under jax.{transform}", function, *arguments)
+        return called(part, f"{method} under jax.{transform}", function, *arguments)
 
     jitted = under("jit", jax.jit(function), part, *arguments)
     pair = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), (part, *arguments))
@@ -56,7 +57,7 @@ def transformed(
 def _check_gradient(
     name: str, under: Callable[..., Any], function: Callable[..., Any], arguments: Any
 ) -> None:
-    """Check the gradients of all that is returned with respect to all that is given."""
+    """Raise ``ValueError`` if a gradient of what is returned by what is given is not finite."""
     signature = inspect.signature(function)
     named = dict(signature.bind(*arguments).arguments)
     given, structure = jax.tree_util.tree_flatten_with_path(named)
@@ -104,20 +105,31 @@ def _plain(leaves: list[Any]) -> list[Any]:
     return [0 if jnp.issubdtype(leaf.dtype, is_key) else leaf for leaf in leaves]
 
 
-def called(owner: str, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of a part's method; whatever it raises is said in one sentence."""
+def called(part: Component, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a part's method.
+
+    Raises:
+        ValueError: saying in one sentence what the method raised.
+    """
     try:
         return function(*arguments)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise ValueError(
-            f"{owner}.{method} must work, got {type(error).__name__}: {reason.rstrip('.')}"
-            f"{_advice(error)}"
+            f"{type(part).__name__}.{method} must work, got {type(error).__name__}: "
+            f"{reason.rstrip('.')}{_advice(part, error)}"
         ) from error
 
 
-def _advice(error: Exception) -> str:
-    """Name the function of JAX that does what it cannot trace."""
+def _advice(part: Component, error: Exception) -> str:
+    """Name the function of JAX that does what it cannot trace, or the arguments of a method."""
+    wrong = re.search(r"(\w+)\(\) (takes|missing)", str(error))
+    if isinstance(error, TypeError) and wrong:
+        method = wrong.group(1)
+        for base in type(part).__mro__:
+            if method in getattr(base, "__abstractmethods__", ()):
+                arguments = list(inspect.signature(getattr(base, method)).parameters)[1:]
+                return f"; it is called as {method}({', '.join(arguments)})"
     if isinstance(error, jax.errors.TracerBoolConversionError):
         return "; use jnp.where instead of if"
     if isinstance(error, jax.errors.TracerArrayConversionError):
@@ -128,6 +140,7 @@ def _advice(error: Exception) -> str:
 
 
 def want(condition: bool, message: str) -> None:
+    """Raise ``ValueError`` with a message if a condition does not hold."""
     if not condition:
         raise ValueError(message)
 
@@ -140,6 +153,7 @@ def _close(one: Any, other: Any) -> bool:
 
 
 def check_state(name: str, state: Any) -> None:
+    """Raise ``ValueError`` if a number of a state is weakly typed, which a step would change."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         want(
             not leaf.weak_type,
@@ -149,7 +163,7 @@ def check_state(name: str, state: Any) -> None:
 
 
 def check_same(name: str, one: Any, other: Any) -> None:
-    """Check that two states have the same structure, shapes and types."""
+    """Raise ``ValueError`` if two states differ in structure, shapes or types."""
     before, after = (
         {
             jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}{'weak' * leaf.weak_type}"
@@ -162,6 +176,7 @@ def check_same(name: str, one: Any, other: Any) -> None:
 
 
 def check_array(name: str, value: Any, shape: tuple[int, ...]) -> None:
+    """Raise ``ValueError`` if a value is no floating-point array of JAX of this shape."""
     want(
         isinstance(value, jax.Array)
         and value.shape == shape

@@ -17,6 +17,7 @@ from fbx_env import (
     Draw,
     Effector,
     FinalVelocityCost,
+    KistemakerMuscle,
     Load,
     LossTerm,
     MotorChannel,
@@ -24,10 +25,12 @@ from fbx_env import (
     PositionCost,
     ReachParams,
     Scalar,
+    ScaleWeights,
     SensoryChannel,
     SimpleReaches,
     Task,
     Trial,
+    UniformDraw,
     check_part,
     number,
 )
@@ -79,6 +82,10 @@ def rooted(self, state, control, load, dt):
     return Effector(state.pos + jnp.sqrt(self.damping), state.vel)
 
 
+def motionless(self, state, control, load, dt):
+    return state
+
+
 def choosing(self, state, control, load, dt):
     return state if control[0] > 0 else Effector(state.pos, state.vel * 2)
 
@@ -124,6 +131,15 @@ def choosing(self, state, control, load, dt):
             broken("Twins", controls=property(lambda self: 2 * (Control("x", "N", -1.0, 1.0),))),
             r"Twins\.controls must have one or more, each with a name of its own",
         ),
+        (broken("Frozen", step=motionless), r"Frozen\.step must move the effector"),
+        (
+            broken("Numb", effector=lambda self, state: Effector(state.pos, 0 * state.vel)),
+            r"Numb\.effector must give the rate of change of its position .* got \[0\.0, 0\.0\]",
+        ),
+        (
+            broken("Hasty", effector=lambda self, state: Effector(state.pos, 2 * state.vel)),
+            r"Hasty\.effector must give the rate of change of its position as its velocity",
+        ),
         (
             broken("Lost", effector=lambda self, state: state.pos),
             r"Lost\.effector must be an Effector",
@@ -149,6 +165,34 @@ class Vector(LossTerm):
 
     def cost(self, transition):
         return transition.after.pos
+
+
+class RootOfSpeed(LossTerm):
+    name = "root_of_speed"
+
+    def cost(self, transition):
+        return jnp.linalg.norm(transition.after.vel)
+
+
+class RootOfControl(LossTerm):
+    name = "root_of_control"
+
+    def cost(self, transition):
+        return jnp.linalg.norm(transition.control)
+
+
+class RootOfDistance(LossTerm):
+    name = "root_of_distance"
+
+    def cost(self, transition):
+        return jnp.linalg.norm(transition.after.pos - transition.target.pos)
+
+
+class Timeless(Load):
+    name = "timeless"
+
+    def force_on(self, effector, trial):
+        return effector.vel
 
 
 class Nameless(Load):
@@ -216,6 +260,21 @@ class WideDraw(Draw):
     [
         (Undeclared(), r"Undeclared\.factor must be declared"),
         (Vector(), r"Vector\.cost must be a floating-point array of shape \(\), got .* \(2,\)"),
+        (
+            RootOfSpeed(),
+            r"RootOfSpeed\.cost must have finite gradients; .* t.*\.after\.vel is \[nan",
+        ),
+        (RootOfControl(), r"RootOfControl\.cost must have finite gradients; .*\.control is \[nan"),
+        (RootOfDistance(), r"RootOfDistance\.cost must have finite gradients; .*\.pos is \[nan"),
+        (
+            Timeless(),
+            r"Timeless\.force_on must work, got TypeError: .* it is called as "
+            r"force_on\(effector, trial, clock\)$",
+        ),
+        (
+            UniformDraw("loads.curl.strength", -1, 1),
+            r"^no number 'loads\.curl\.strength' .*; give check_part params that have it$",
+        ),
         (Nameless(), r"Nameless must define a class attribute 'name'"),
         (Growing(), r"Growing\.step must keep structure, shapes and types"),
         (Weak(), r"Weak\.init must give numbers with a type of their own"),
@@ -238,3 +297,20 @@ def test_what_is_no_part_is_refused():
         check_part(3)
     with pytest.raises(TypeError, match="abstract"):
         Task()
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (PositionCost, r"give an instance, PositionCost\(\), not the class$"),
+        (
+            KistemakerMuscle(),
+            "part of another part, as muscles of a plant, it is checked with that$",
+        ),
+        (ScaleWeights(), "checked by rollout, with a policy that has what it changes$"),
+    ],
+    ids=["class", "muscle", "weights"],
+)
+def test_where_else_it_is_checked_is_said(part, message):
+    with pytest.raises(TypeError, match=message):
+        check_part(part)
