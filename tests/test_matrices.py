@@ -124,7 +124,7 @@ def test_they_are_the_step_of_the_environment_in_its_own_numbers(key):
     ("id", "trials", "message"),
     [
         ("PointMassReach-v0", slice(None), r"trial must be one trial.*tree_take.* \(7, 2\)"),
-        ("TwoLinkArmReach-v0", 0, "here there is the plant TwoLinkArm"),
+        ("TwoLinkArmReach-v0", 0, "that rules out the plant TwoLinkArm"),
     ],
 )
 def test_what_has_no_matrices_is_refused(id, trials, message):

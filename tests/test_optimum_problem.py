@@ -20,6 +20,7 @@ from fbx_env import (
     CurlField,
     Effector,
     ForcePulse,
+    Load,
     Plant,
     SensoryChannel,
     Trial,
@@ -322,6 +323,32 @@ def test_the_best_known_loss_is_not_looked_for_where_it_would_be_wrong(overrides
         best_known_loss(params, one())
 
 
+class LateSaturation(Load):
+    """A load that is affine in all but the last steps of a trial."""
+
+    name = "late_saturation"
+
+    def force_on(self, effector, trial, clock):
+        late = clock.progress > 0.9
+        return -jnp.where(late, jnp.tanh(effector.pos), effector.pos)
+
+
+@pytest.mark.parametrize("trial", [one(), make()[1].task.validation_trials()], ids=["one", "many"])
+def test_a_part_that_is_not_affine_in_a_few_steps_is_named(trial):
+    _, params = make(loads=(LateSaturation(),))
+    with pytest.raises(ValueError, match="Gaussian; that rules out the load LateSaturation; "):
+        optimal_loss(params, trial)
+
+
+def test_a_controller_that_does_not_converge_is_refused(monkeypatch):
+    _, params = make(signal_noise=0.2, max_steps_in_episode=5)
+    trial = tree_take(params.task.validation_trials(), 0)
+    assert np.isfinite(OptimalPolicy(params, trial=trial).regulator_gains).all()
+    monkeypatch.setattr("agents.optimum.policy.MAX_ITERATIONS", 1)
+    with pytest.raises(ValueError, match="did not converge in 1 iterations"):
+        OptimalPolicy(params, trial=trial)
+
+
 class CorrelatedNoise(Channel):
     """Noise of a stranger, drawn in a function of its own that is compiled, and remembered."""
 
@@ -414,7 +441,7 @@ def test_a_policy_for_one_trial_is_advised_only_where_there_is_one():
     params = make("TwoLinkArmReach-v0")[1]
     trial = tree_take(params.task.validation_trials(), 0)
     for known in ({}, {"trial": trial}):
-        with pytest.raises(ValueError, match="here there is the plant TwoLinkArm; ") as refused:
+        with pytest.raises(ValueError, match="that rules out the plant TwoLinkArm; ") as refused:
             OptimalPolicy(params, **known)
         assert "trial" not in str(refused.value)
 

@@ -25,11 +25,11 @@ class LinearQuadraticMatrices(NamedTuple):
         y = C x + observed_at_zero
         loss = x'Q x + u'R u + 2 x'N u + q'x + r'u + constant
 
-    where x'Q x is a product with x transposed, and y is observed before the step. The loss, most
-    terms of which are of x_next, is expected over the noise of the step. The first state is
-    ``initial_state`` plus ``initial_noise`` times further normal numbers. The covariance of noise
-    is ``noise`` times its transpose; that of the senses is in what is sensed, which is a part of x.
-    All is in float64 and in the units of the environment.
+    where x'Q x is a product with x transposed, and y is observed before the step. Most terms of the
+    loss are of x_next, so it is given in expectation over the noise of the step; ``constant`` is
+    the loss at x = u = 0. The first state is ``initial_state`` plus ``initial_noise`` times further
+    normal numbers. The covariance of noise is ``noise`` times its transpose; that of the senses is
+    in what is sensed, which is a part of x. All is in float64 and in the units of the environment.
 
     Attributes:
         states: the names of the numbers of x: the state of the plant, as ``"plant.pos[0]"``, what
@@ -100,40 +100,44 @@ def linear_quadratic_matrices(
         )
     experiment = known_experiment(params, trial, drawn)
     problem = linear_quadratic(experiment, sensing=True)
-    n, kind, at = problem.n_states, problem.dynamics[0], problem.base[0, problem.point]
-    moves, scaled = problem.transition[kind], problem.multiplicative[kind]
-    noise = problem.noise[kind].swapaxes(1, 2)
-    noise[..., : scaled.shape[1]] -= (scaled @ at).swapaxes(1, 2)
+    n_states, kinds = problem.n_states, problem.dynamics[0]
+    base = problem.base[0, problem.point]
+    transition, scaled = problem.transition[kinds], problem.multiplicative[kinds]
+    noise = problem.noise[kinds].swapaxes(1, 2)
+    noise[..., : scaled.shape[1]] -= (scaled @ base).swapaxes(1, 2)
 
     steps = all_steps(experiment)
-    charged = over_noise(
+    loss_at_base = over_noise(
         lambda normals: steps.move(normals=normals).losses.sum(axis=1),
         experiment.n_normals,
         problem.noisy,
     )
-    whole, slope = np.zeros((len(kind), len(at), len(at))), np.zeros((len(kind), len(at)))
-    whole[:, problem.regulated[:, None], problem.regulated] = problem.curvature[problem.costs[0]]
-    slope[:, problem.regulated] = problem.gradient[0]
+    regulated = problem.regulated
+    curvature = np.zeros((len(kinds), len(base), len(base)))
+    curvature[:, regulated[:, None], regulated] = problem.curvature[problem.costs[0]]
+    gradient_at_base = np.zeros((len(kinds), len(base)))
+    gradient_at_base[:, regulated] = problem.gradient[0]
     # From deviations to the numbers themselves.
-    slope, charged = slope - whole @ at, charged - slope @ at + at @ whole @ at / 2
-    check_finite(slope, charged)
+    gradient = gradient_at_base - curvature @ base
+    constant = loss_at_base - gradient_at_base @ base + base @ curvature @ base / 2
+    check_finite(gradient, constant)
     return LinearQuadraticMatrices(
-        states=_names(experiment, problem.point[:n]),
+        states=_names(experiment, problem.point[:n_states]),
         n_regulated=problem.n_regulated,
-        A=moves[..., :n],
-        B=moves[..., n:],
-        drift=problem.drift[0] + at[:n] - moves @ at,
-        C=problem.observing[kind],
-        observed_at_zero=steps.move().observation - problem.observing[kind] @ at[:n],
-        Q=whole[:, :n, :n] / 2,
-        R=whole[:, n:, n:] / 2,
-        N=whole[:, :n, n:] / 2,
-        q=slope[:, :n],
-        r=slope[:, n:],
-        constant=charged,
+        A=transition[..., :n_states],
+        B=transition[..., n_states:],
+        drift=problem.drift[0] + base[:n_states] - transition @ base,
+        C=problem.observing[kinds],
+        observed_at_zero=steps.move().observation - problem.observing[kinds] @ base[:n_states],
+        Q=curvature[:, :n_states, :n_states] / 2,
+        R=curvature[:, n_states:, n_states:] / 2,
+        N=curvature[:, :n_states, n_states:] / 2,
+        q=gradient[:, :n_states],
+        r=gradient[:, n_states:],
+        constant=constant,
         noise=noise,
         scaled_noise=scaled,
-        initial_state=at[:n],
+        initial_state=base[:n_states],
         initial_noise=start_noise(problem)[0],
     )
 

@@ -136,17 +136,17 @@ class OptimalPolicy(eqx.Module):
         """Return the command for an observation, and what to remember."""
         step, predicted = carry
         # Full precision, also on GPUs: their short products would be taken for what is sensed.
-        times = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+        product = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
         # Past the last step there are no gains, and the command is not a number.
         kind = self.kind.at[step].get(mode="clip")
-        expected = self.observed_at_base[step] + times(self.observing[kind], predicted)
-        estimate = predicted + times(self.filter_gains[step], obs - expected)
+        expected = self.observed_at_base[step] + product(self.observing[kind], predicted)
+        estimate = predicted + product(self.filter_gains[step], obs - expected)
         command = (
-            -times(self.regulator_gains.at[step].get(mode="fill", fill_value=jnp.nan), estimate)
+            -product(self.regulator_gains.at[step].get(mode="fill", fill_value=jnp.nan), estimate)
             - self.offsets[step]
         )
         point = jnp.concatenate([estimate, command])
-        predicted = times(self.transition[kind], point) + self.drift[step]
+        predicted = product(self.transition[kind], point) + self.drift[step]
         return self.resting_command + command, (step + 1, predicted)
 
     def initial_carry(self) -> Carry:
@@ -193,9 +193,10 @@ def expected_loss(
         problem, regulator.gains, noise, means, filter_gains=filter_gains
     ).points
     # The environment is asked about deviations from where each trial starts.
-    means[..., : problem.n_states] -= starts
-    losses = expected_losses(problem, means, covariances)
-    return summary_of(problem, losses, means, EXPECTED_OF_POLICY)
+    deviations = means.copy()
+    deviations[..., : problem.n_states] -= starts
+    losses = expected_losses(problem, deviations, covariances)
+    return summary_of(problem, losses, deviations, EXPECTED_OF_POLICY)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -224,9 +225,13 @@ def design(params: ReachParams, start: Any = None, trial: Trial | None = None) -
         previous = regulator
         if problem.varying.size:
             regulator = regulate(problem, filter_gains)
+        check_finite(regulator.gains, filter_gains)
         if np.allclose(regulator.gains, previous.gains, 1e-9, 1e-12):
             break
-    check_finite(filter_gains)
+    else:
+        raise NoOptimumError(
+            f"regulator and filter did not converge in {MAX_ITERATIONS} iterations"
+        )
     return Controller(problem, regulator, filter_gains, belief)
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from agents.optimum.experiment import Experiment, enable_x64
 from fbx_env import Channel, Clock, Effector, Load, LossTerm, ReachEnv
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 N_CHECKED = 64
 """Steps whose affinity is checked, of those that differ."""
 
+N_PROBED = 8
+"""Steps that are not affine at which the part at fault is looked for."""
+
 SCALES = (1e-2, 1.0, 1e2)
-"""Of the random points between which a function is checked."""
+"""Sizes of the random points between which functions are checked."""
 
 ALONG = np.array([-1.0, 0.0, 1.0, 2.0])
-"""Where on a straight line it is evaluated."""
+"""Positions on a line at which they are evaluated."""
 
 VARIABLE = (
     *("before", "after", "plant_before", "plant_after", "command", "control"),
@@ -40,7 +43,7 @@ DIFFERENCES = {
     1: np.array([[1.0, -2.0, 1.0, 0.0], [0.0, 1.0, -2.0, 1.0]]),
     2: np.array([[-1.0, 3.0, -3.0, 1.0]]),
 }
-"""Of these values, what vanishes for polynomials of a degree."""
+"""By degree, differences of values at ``ALONG`` that vanish for such polynomials."""
 
 
 class NoOptimumError(ValueError):
@@ -57,11 +60,11 @@ def check_finite(*numbers: Any) -> None:
 
 
 def refuse(*obstacles: str) -> None:
-    """Raise ``NoOptimumError`` that says what stands against the exact optimum."""
+    """Raise ``NoOptimumError`` that says what rules out the exact optimum."""
     raise NoOptimumError(
-        "the optimum is known exactly where a step is affine in state and command, its loss "
-        f"quadratic and its noise Gaussian; here there is {', '.join(obstacles)}; without noise, "
-        "best_known_loss and evaluate(..., n_starts=8) look for the best known loss"
+        "the optimum is known exactly only where steps are affine in state and command, the loss "
+        f"is quadratic and the noise Gaussian; that rules out {', '.join(obstacles)}; without "
+        "noise, best_known_loss and evaluate(..., n_starts=8) look for the best known loss"
     )
 
 
@@ -99,26 +102,45 @@ def check_is_linear_quadratic(steps: Steps) -> None:
         affine = np.stack([np.concatenate([one.state, one.observation], 1) for one in moved])
         losses = np.stack([one.losses for one in moved])
         if not (is_polynomial(affine, 1) and is_polynomial(losses, 2)):
-            refuse(*(_at_fault(steps) or ["an experiment that is not"]))
+            at_fault = _at_fault(steps.some(_failing(affine, losses)[:N_PROBED]))
+            refuse(*(at_fault or ["this experiment, in a part that could not be singled out"]))
 
 
 def is_polynomial(values: Float[np.ndarray, "4 *shape"], degree: int) -> bool:
     """Whether values at ``ALONG`` are those of polynomials of a degree, to rounding."""
     size = np.abs(values).max(axis=0)
     remaining = np.abs(np.tensordot(DIFFERENCES[degree], values, axes=1)).max(axis=0)
-    # Not the other way round: comparisons with what is not a number are False.
+    # Keep <=: it is False for NaN, which is to be refused.
     return bool(np.all(remaining <= 1e-8 * size + 1e-12 * size.max(initial=0.0)))
 
 
+def _failing(
+    affine: Float[np.ndarray, "4 steps states"], losses: Float[np.ndarray, "4 steps terms"]
+) -> Int[np.ndarray, " failing"]:
+    """The indices of the steps whose values at ``ALONG`` are not those of the polynomials."""
+    kept = [
+        is_polynomial(state, 1) and is_polynomial(loss, 2)
+        for state, loss in zip(affine.swapaxes(0, 1), losses.swapaxes(0, 1), strict=True)
+    ]
+    return np.flatnonzero(~np.array(kept))
+
+
 def _at_fault(steps: Steps) -> list[str]:
-    """The parts that are not affine, and the terms of the loss that are not quadratic."""
+    """The parts that are not affine, and the terms of the loss that are not quadratic.
+
+    They are those of the first of the steps at which there are any.
+    """
     with enable_x64(True):
-        parts = _parts(steps.experiment, int(steps.trial[0]), int(steps.time[0]))
-        return [
-            name
-            for name, degree, function, example in parts
-            if not _fits(degree, function, example)
-        ]
+        for trial, time in zip(steps.trial.tolist(), steps.time.tolist(), strict=True):
+            parts = _parts(steps.experiment, trial, time)
+            at_fault = [
+                name
+                for name, degree, function, example in parts
+                if not _fits(degree, function, example)
+            ]
+            if at_fault:
+                return at_fault
+    return []
 
 
 def _fits(degree: int, function: Callable[..., Any], example: tuple[Any, ...]) -> bool:
