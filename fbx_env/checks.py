@@ -245,7 +245,8 @@ def parts(name: str, values: Any, kind: type, label: Callable[[Any], str]) -> tu
 def items(name: str, values: Any, kind: type) -> tuple[Any, ...]:
     """Return ``values`` as a tuple of parts of one ``kind``, or raise ``TypeError``."""
     if not isinstance(values, tuple | list):
-        raise TypeError(f"{name} must be a tuple of {kind.__name__}, got {_show(values)}")
+        advice = f"; write {name}=(...,)" if isinstance(values, kind) else ""
+        raise TypeError(f"{name} must be a tuple of {kind.__name__}, got {_show(values)}{advice}")
     return tuple(instance(f"each of {name}", value, kind) for value in values)
 
 
@@ -369,4 +370,6 @@ def _is_traced(value: Any) -> bool:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, jax.core.Tracer):
+        return f"an array of {value.dtype} and shape {value.shape}"
     return str(value) if isinstance(value, np.ndarray | jax.Array) else repr(value)

@@ -43,7 +43,7 @@ class ReachState(Component, environment.EnvState):  # type: ignore[misc]
         senses: the states of the sensory channels, by modality.
         sensed: what the agent senses, by modality.
         drawn: the numbers drawn for this trial, in the order of ``params.draws``.
-        can_succeed: whether the trial has been so far as the task's rule of success asks for.
+        can_succeed: whether the trial has met the task's rule of success so far.
     """
 
     time: Count
@@ -132,7 +132,8 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
             TypeError: if ``trial`` is not a ``Trial``, ``params`` are not ``ReachParams``, or
                 ``key`` is no key.
             ValueError: if ``trial`` or a number of the params has a leading axis, such a number is
-                out of range, or the start is out of the plant's reach.
+                out of range, start or goal are out of the plant's reach, or the epochs are longer
+                than a trial.
         """
         checks.instance("params", params, ReachParams).checked()
         checks.instance("trial", trial, Trial)
@@ -228,8 +229,8 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         Args:
             key: for motor and sensory noise.
             state: before the step.
-            action: the command, of any size; what is beyond the bounds of the plant's controls acts
-                as these, and the cost of the command counts it as it is.
+            action: the command, of any size. It acts clipped to the bounds of the plant's controls;
+                its cost is of the unclipped command.
             params: the experiment.
 
         Returns:
@@ -368,7 +369,7 @@ class ReachEnv(environment.Environment[ReachState, ReachParams]):  # type: ignor
         return len(self.default_params.plant.controls)
 
     def action_space(self, params: ReachParams | None = None) -> spaces.Box:
-        """Commands that the plant takes as they are, in the units of its controls."""
+        """Commands that are not clipped, in the units of the plant's controls."""
         params = self.default_params if params is None else params
         low, high = control_bounds(checks.instance("params", params, ReachParams).plant)
         return spaces.Box(low, high, low.shape, jnp.float32)

@@ -17,7 +17,7 @@ import numpy as np
 from fbx_env import bodies, checks
 from fbx_env.env import ReachEnv
 from fbx_env.params import ReachParams
-from fbx_env.parts.numbers import Number, Path, with_values
+from fbx_env.parts.numbers import Number, Path, names_of, with_values
 from fbx_env.processes import refuse_fork
 from fbx_env.task_params import delayed_reach, hold, track
 
@@ -77,14 +77,15 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
         **overrides: what differs from the params of the id. Parts of the params by their field
             names, as ``plant``, ``task``, ``sensory``, ``motor``, ``loads`` or ``loss``; then any
             number of any part by its keyword, as ``mass`` or ``motor_delay``, which ``describe``
-            lists; and ``loss_weights``, a dict by term.
+            lists; and ``loss_weights``, a dict by term. A keyword of several numbers is of none:
+            each is given by its name, as ``**{"plant.mass": 2.0}``.
 
     Returns:
         The environment, which has no numbers of its own, and the params, which have them all.
 
     Raises:
         ValueError: for an unknown id, or a number out of range.
-        TypeError: for an unknown keyword, or a value of the wrong kind.
+        TypeError: for an unknown keyword, one of several numbers, or a value of the wrong kind.
         RuntimeError: in a process forked after the import, where JAX would wait for ever.
 
     Example:
@@ -96,10 +97,19 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
     params = default_params(id)
     fields = [field.name for field in dataclasses.fields(ReachParams)]
     given = {name: overrides[name] for name in fields if name in overrides}
-    by_keyword = _numbers_of(params, given)
+    changed = copy.copy(params)
+    changed._assign(**given)  # Not checked yet: numbers and parts are checked together.
+    by_keyword = {each.keyword: each for each in changed.numbers()}
     weights = checks.instance("loss_weights", overrides.get("loss_weights", {}), Mapping)
     known = list(dict.fromkeys([*fields, *by_keyword, "loss_weights"]))
     advice = f"numbers are listed by fbx_env.describe({id!r}), parts by help(fbx_env.make)"
+    for name in overrides:
+        sharing = [] if name in known else names_of(changed, name)
+        if sharing:
+            raise TypeError(
+                f"{name} is the keyword of several numbers here: give "
+                f"{' or '.join(map(repr, sharing))}, as make(**{{{sharing[0]!r}: ...}})"
+            )
     checks.keywords(id, overrides, known, advice)
     values: dict[Path, Any] = {(name,): value for name, value in given.items()}
     for name in set(overrides) - {*fields, "loss_weights"}:
@@ -107,13 +117,6 @@ def make(id: str = ENV_ID, **overrides: Any) -> tuple[ReachEnv, ReachParams]:
         values[number.path] = number.declaration.check(name, overrides[name])
     params = with_values(params, values)
     return environment(id), params.replace(loss=params.loss.with_weights(**weights))
-
-
-def _numbers_of(params: ReachParams, given: Mapping[str, Any]) -> dict[str, Number]:
-    """The numbers there are with other parts, by keyword, before it is checked what they are."""
-    changed = copy.copy(params)
-    changed._assign(**given)
-    return {each.keyword: each for each in changed.numbers()}
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class Description:
     def lines(self) -> list[str]:
         """The id, how long a trial is, and in order what an observation and an action consist of.
 
-        The cost of an action counts it as it is; what is beyond its bounds acts as these.
+        An action acts clipped to its bounds; its cost is of the unclipped one.
         """
         params = self.params
         layout = environment(self.id).observation_layout(params).items()

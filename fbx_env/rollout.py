@@ -232,7 +232,9 @@ def rollout_trial(
 
 
 def check_policy(policy: Any) -> None:
-    """Raise ``TypeError`` for what lacks the methods of a policy."""
+    """Raise ``TypeError`` for what lacks the methods of a policy, and for a class."""
+    if isinstance(policy, type):
+        raise TypeError(f"policy must be an instance, {policy.__name__}(...), got the class")
     if not isinstance(policy, Policy):
         raise TypeError(f"policy must have __call__, initial_carry, activity, got {policy!r}")
 

@@ -31,6 +31,7 @@ from fbx_env import (
     Component,
     Integration,
     LegacyReachEnv,
+    Load,
     Loss,
     PointMass,
     Trial,
@@ -48,6 +49,13 @@ STATE = ENV.reset(KEY, PARAMS)[1]
 TRIALS = PARAMS.task.validation_trials()
 ONE = BPTTConfig(n_batches=1, batch_size=1)
 NEGATIVE = jax.tree.map(jnp.negative, PARAMS)
+
+
+class Nudge(Load):
+    name = "nudge"
+
+    def force_on(self, effector, trial, clock):
+        return jnp.ones(2)
 
 
 def with_(**changes):
@@ -227,6 +235,17 @@ CASES = [
         "weight must be one number",
     ),
     (lambda: make(max_steps_in_episode=10**12), ValueError, "must be at most 2147483647"),
+    (lambda: make(loads=Nudge()), TypeError, "Nudge(); write loads=(...,)"),
+    (
+        lambda: ENV.step(KEY, 0, jnp.zeros(2), PARAMS),
+        TypeError,
+        "state must be a ReachState, got an array of int32 and shape ()",
+    ),
+    (
+        lambda: train(GRUPolicy, ENV, PARAMS, ONE, key=KEY, write=None),
+        TypeError,
+        "policy must be an instance, GRUPolicy(...), got the class",
+    ),
     (lambda: trained(env=3), TypeError, "env must be a ReachEnv, got 3"),
     (lambda: trained(params=3), TypeError, "params must be a ReachParams, got 3"),
     (lambda: trained(params=NEGATIVE), ValueError, "mass must be finite and greater than 0"),

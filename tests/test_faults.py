@@ -6,10 +6,11 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from agents import BPTTConfig, GRUPolicy, TrainingError, train, train_replicates
-from agents.bptt.faults import first_failure
+from agents.bptt.faults import describe_fault, first_failure
 from fbx_env import LossTerm, make
 from fbx_env.parts.losses import loss as losses
 
@@ -70,6 +71,13 @@ def test_debugging_changes_no_result(key):
     with jax.debug_nans(True):
         debugged, _ = train(policy, env, params, config, key=key, write=None)
     assert eqx.tree_equal(plain, debugged)
+
+
+def test_all_terms_that_are_not_finite_are_named():
+    rows = {name: np.array([1.0, np.nan]) for name in ("position", "command", "total")}
+    assert "iteration 8: the loss terms position, command are not finite" in describe_fault(rows, 7)
+    del rows["position"]
+    assert "iteration 8: the loss term command is not finite" in describe_fault(rows, 7)
 
 
 def test_no_failure_is_reported():

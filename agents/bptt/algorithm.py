@@ -1,7 +1,7 @@
 """Backpropagation through time: training a policy through the environment itself.
 
-Read from top to bottom: the configuration, the optimiser, the loss, one update, a scan of updates,
-and a whole training run as one pure function.
+Read from top to bottom: the configuration, the optimiser, one update, and a training as one pure
+function. The loss is in ``agents.objective``.
 """
 
 from __future__ import annotations
@@ -302,8 +302,8 @@ def train_scan(
 
     Returns:
         The trained policy, and for each update the loss by term and in ``total``, and
-        ``gradient_norm`` before clipping. Where one of these is not finite, none changes from then
-        on, and the policy is the last one for which all were finite.
+        ``gradient_norm`` before clipping. Where one of these is not finite, all stay the same from
+        then on, and the policy is the last one for which all were finite.
 
     Raises:
         TypeError, ValueError: for an argument that is not allowed.

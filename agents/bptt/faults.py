@@ -42,10 +42,13 @@ def describe_fault(rows: Rows, n_before: int, kind: str = "") -> str:
         whose = f" of replicate {replicate}"
     faulty = [name for name, value in at_fault.items() if not np.isfinite(value)]
     causes = [name for name in faulty if name not in ("total", "gradient_norm")]
-    found = f"loss term {', '.join(causes)}" if causes else ", ".join(faulty).replace("_", " ")
+    several = len(causes or faulty) > 1
+    found = ", ".join(causes or faulty)
+    found = f"loss term{'s' * several} {found}" if causes else found.replace("_", " ")
     return (
-        f"training stopped at iteration {n_before + index}: the {kind}{found}{whose} is not "
-        "finite; the last policy for which everything was finite is kept"
+        f"training stopped at iteration {n_before + index}: the {kind}{found}{whose} "
+        f"{'are' if several else 'is'} not finite; the last policy for which everything was finite "
+        "is kept"
     )
 
 

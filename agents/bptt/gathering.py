@@ -19,7 +19,8 @@ from jaxtyping import Array, Float
 MOST_TRIALS = 24
 """With more trials in a batch, products at each step are large enough, and keeping what enters them
 takes more time than they do: an update of 8 trials took 0.61 times as long gathered, one of 16
-0.67, of 24 0.85, of 32 0.96, and of 64 and 250 more (medians on one core)."""
+0.67, of 24 0.85, of 32 0.96, and of 64 and 250 more (medians on one core). The bound is the last of
+these at which much is gained."""
 
 Rule = Callable[[int, JaxprEqn, list[Any]], list[Any] | None]
 """Gives the results of an operation by another way than its own, or ``None``."""
@@ -39,7 +40,7 @@ def gathered(function: Callable[..., Any]) -> Callable[..., Any]:
         >>> gradient = jax.grad(gathered(lambda weights: mean_loss_of(weights)))(weights)
     """
 
-    def evaluated(*arguments: Any) -> Any:
+    def with_gathered_gradients(*arguments: Any) -> Any:
         if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
             return function(*arguments)
         leaves, structure = jax.tree.flatten(arguments)
@@ -47,13 +48,13 @@ def gathered(function: Callable[..., Any]) -> Callable[..., Any]:
             lambda *leaves: function(*jax.tree.unflatten(structure, leaves)),
             return_shape=True,
         )(*leaves)
-        results = evaluate(closed.jaxpr, [*closed.consts, *leaves], with_gathering)
+        results = run_jaxpr(closed.jaxpr, [*closed.consts, *leaves], with_gathering)
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
-    return evaluated
+    return with_gathered_gradients
 
 
-def evaluate(jaxpr: Jaxpr, arguments: Sequence[Any], rule: Rule) -> list[Any]:
+def run_jaxpr(jaxpr: Jaxpr, arguments: Sequence[Any], rule: Rule) -> list[Any]:
     """Run the operations of a jaxpr, some of them by another way than their own."""
     variables = [*jaxpr.constvars, *jaxpr.invars]
     known: dict[Any, Any] = dict(zip(variables, arguments, strict=True))
@@ -91,7 +92,7 @@ def with_gathering(_: int, operation: JaxprEqn, inputs: list[Any]) -> list[Any] 
         products(body, n_consts),
         [jnp.issubdtype(each.dtype, jnp.inexact) for each in inputs],
     )
-    return loop.gathered(inputs) if loop.weights else None
+    return loop.run_gathered(inputs) if loop.weights else None
 
 
 class Loop(NamedTuple):
@@ -101,7 +102,7 @@ class Loop(NamedTuple):
         body: operations of one step.
         n_consts: inputs of the body that are the same at each step; they come first.
         n_before_slices: these, and those that are handed on from step to step.
-        how: length and direction.
+        how: its ``length``, and ``reverse`` and ``unroll``, as ``jax.lax.scan`` takes them.
         weights: which operations are products with a weight, and which constant it is.
         is_real: which inputs have a gradient.
     """
@@ -113,7 +114,7 @@ class Loop(NamedTuple):
     weights: dict[int, int]
     is_real: list[bool]
 
-    def gathered(self, inputs: list[Any]) -> list[Any]:
+    def run_gathered(self, inputs: list[Any]) -> list[Any]:
         """Run the loop, with the gradient of its weights after that of all else."""
 
         @jax.custom_vjp
@@ -129,6 +130,7 @@ class Loop(NamedTuple):
         def backward(kept: Any, cotangents: list[Any]) -> tuple[list[Any], None]:
             pull_back, entered = kept
             of_real, of_taps = pull_back(cotangents)
+            # Time t, trial b of the batch, output i, input j.
             for at, of_tap, entering in zip(self.weights.values(), of_taps, entered, strict=True):
                 of_real[sum(self.is_real[:at])] += jnp.einsum("tbi,tbj->ij", of_tap, entering)
             return of_real, None
@@ -166,7 +168,7 @@ class Loop(NamedTuple):
                 entered.append(inputs[1])
                 return [product(inputs[0], transposed[nth], inputs[1], taps[nth]).T]
 
-            results = evaluate(self.body, [*consts, *carry, *slices], tapped)
+            results = run_jaxpr(self.body, [*consts, *carry, *slices], tapped)
             return results[: len(carry)], (results[len(carry) :], entered)
 
         slices = inputs[self.n_before_slices :]

@@ -80,9 +80,9 @@ class Declaration:
     def bounds(self) -> str:
         """The allowed numbers in words."""
         parts = [
-            *([f"greater than {self.above:g}"] if self.above is not None else []),
-            *([f"at least {self.at_least:g}"] if self.at_least is not None else []),
-            *([f"at most {self.at_most:g}"] if self.at_most is not None else []),
+            *([f"greater than {self.above:.10g}"] if self.above is not None else []),
+            *([f"at least {self.at_least:.10g}"] if self.at_least is not None else []),
+            *([f"at most {self.at_most:.10g}"] if self.at_most is not None else []),
         ]
         return ", ".join(parts) or "finite"
 

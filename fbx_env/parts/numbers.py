@@ -46,6 +46,11 @@ def numbers(params: Component) -> list[Number]:
     ]
 
 
+def names_of(params: Component, keyword: str) -> list[str]:
+    """The names of the numbers that declare a keyword; if there are several, it is of none."""
+    return [each.name for each in _walk(params, (), "", {}) if each.keyword == keyword]
+
+
 def _walk(part: Component, path: Path, name: str, words: dict[str, str]) -> Iterator[Number]:
     """The numbers of a part, then those of the parts in it; ``words`` fill in keywords."""
     words = {**words, "name": getattr(part, "name", "")}

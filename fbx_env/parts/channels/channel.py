@@ -24,7 +24,16 @@ MAX_DELAY = 10**6
 
 
 class Channel(Component, abc.ABC):
-    """A way from one signal to another, with a state. A new channel is a new subclass."""
+    """A way from one signal to another, with a state. A new channel is a new subclass.
+
+    Example:
+        >>> class Reversal(Channel):
+        ...     def init(self, signal):
+        ...         return ()
+        ...     def step(self, key, state, signal, clock):
+        ...         return -signal, state
+        >>> env, params = fbx_env.make(motor=Reversal())
+    """
 
     @abc.abstractmethod
     def init(self, signal: Signal) -> Any:

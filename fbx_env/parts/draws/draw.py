@@ -18,6 +18,12 @@ class Draw(Component, abc.ABC):
     Attributes:
         number: where the number is, as ``"plant.mass"``; ``fbx_env.describe`` lists the names.
         told: whether the agent observes it, as a part of the observation of that name.
+
+    Example:
+        >>> class CoinDraw(Draw):
+        ...     def sample(self, key, default):
+        ...         return jnp.where(jax.random.bernoulli(key), default, 2 * default)
+        >>> env, params = fbx_env.make(draws=(CoinDraw("plant.mass"),))
     """
 
     number: str = static()

@@ -42,8 +42,8 @@ class Control:
     Attributes:
         name: of the number, such as ``"force x"``.
         unit: of the number, such as ``"N"``; empty for none.
-        low, high: bounds of the command. The environment takes what is beyond as these, before the
-            motor channel, whose noise may exceed them.
+        low, high: bounds to which the environment clips the command, before the motor channel,
+            whose noise may exceed them.
     """
 
     name: str
@@ -64,9 +64,9 @@ class Plant(Component, abc.ABC):
 
     A plant's state is any pytree; its methods act on one state, without a batch axis.
 
-    Bounds are of commands, and the environment's task: what noise adds acts in full, and ``step``
-    does not limit it again. Only the equations of a body may, as those of muscles, whose excitation
-    ends at 0 and 1.
+    The environment clips commands to the bounds of ``controls``; motor noise comes after that, and
+    ``step`` must not clip it again. Only the equations of a body may, as those of muscles, whose
+    excitation ends at 0 and 1.
     """
 
     @property

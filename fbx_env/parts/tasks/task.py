@@ -28,6 +28,18 @@ class Task(Component, abc.ABC):
         epoch_names: the names of the epochs into which trials are divided. If there are several,
             trials are ``EpochTrial``.
         fixation_epochs: the names of those in which the effector has to be on target.
+
+    Example:
+        >>> class ReachesToTheOrigin(Task):
+        ...     def sample(self, key):
+        ...         return Trial(jax.random.uniform(key, (2,), minval=-1, maxval=1), jnp.zeros(2))
+        ...     def validation_trials(self):
+        ...         return jax.vmap(self.sample)(jax.random.split(jax.random.key(0), 8))
+        ...     def target(self, trial, clock):
+        ...         return Effector(trial.goal, jnp.zeros_like(trial.goal))
+        ...     def cue(self, trial, clock):
+        ...         return {"goal_position": trial.goal}
+        >>> env, params = fbx_env.make(task=ReachesToTheOrigin())
     """
 
     epoch_names: ClassVar[tuple[str, ...]] = ("movement",)
