@@ -4,7 +4,7 @@ Riccati's recursion in a dozen lines of NumPy finds the gains and the loss of ``
 here of a reach in a force field whose commands arrive a step late.
 
 python examples/lqr.py          # some seconds
-python examples/lqr.py --quick  # the same
+python examples/lqr.py --quick  # accepted like in the other examples
 """
 
 import argparse
@@ -45,7 +45,7 @@ def riccati(problem: LinearQuadraticMatrices) -> tuple[np.ndarray, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Solve a linear-quadratic regulator by hand.")
-    parser.add_argument("--quick", action="store_true", help="the same")
+    parser.add_argument("--quick", action="store_true", help="accepted like in the other examples")
     parser.parse_args()
 
     env, params = fbx_env.make(motor_delay=1, loads=(CurlField(1.0),))
@@ -55,16 +55,18 @@ def main() -> None:
 
     optimum = optimal_loss(params, trial).total
     policy = OptimalPolicy(params, trial=trial)
-    off = np.abs(gains[..., :-1] - np.asarray(policy.regulator_gains)).max() / np.abs(gains).max()
+    difference = np.abs(gains[..., :-1] - np.asarray(policy.regulator_gains)).max()
     print(f"loss {loss:.12e}, of optimal_loss {optimum:.12e}")
-    print(f"gains as of OptimalPolicy, which is in float32, to {off:.0e} of the largest")
+    share = difference / np.abs(gains).max()
+    print(f"gains as of OptimalPolicy, which is in float32, to {share:.0e} of the largest")
     reach = fbx_env.rollout(env, params, policy, trial, jax.random.key(0))
     print(f"OptimalPolicy reaches {-reach.reward.sum():.6e}")
 
-    # A gain on a velocity that the field bends acts along both axes.
+    # The field couples the axes, so each velocity has a gain on both forces.
     figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
     colors = ("#0072b2", "#56b4e9", "#d55e00", "#e69f00", "#009e73", "#cc79a7")
-    for name, gain, color in zip(problem.states, gains[:, 0].T, colors, strict=False):
+    states = problem.states[: problem.n_regulated]  # What is only observed has no gain.
+    for name, gain, color in zip(states, gains[:, 0, : len(states)].T, colors, strict=True):
         ax.plot(reach.time[:-1], gain, color=color, label=name)
     ax.set(xlabel="Time [s]", ylabel="Gain of force x [N per unit of state]")
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))

@@ -28,12 +28,11 @@ from fbx_env import (
     SensoryChannel,
     Signals,
     VisiblePlant,
-    analysis,
     check_part,
     number,
     plot,
+    tree_take,
 )
-from fbx_env.figures.colors import cyclic
 
 GRAVITY = 9.81
 """[m/s^2]"""
@@ -47,7 +46,7 @@ class PendulumState(Component):
 
 
 class Pendulum(VisiblePlant):
-    """A bob at the end of a rod without mass, hung up at the origin of a vertical plane."""
+    """A bob at the end of a rod without mass, hanging from the origin of a vertical plane."""
 
     mass: Scalar = number("mass of the bob", default=1.0, unit="kg", above=0)
     length: Scalar = number("length of the rod", default=0.5, unit="m", above=0)
@@ -106,7 +105,9 @@ class Pendulum(VisiblePlant):
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a network to swing a pendulum.")
     parser.add_argument("--quick", action="store_true", help="a few updates")
-    settings = {"n_batches": 3, "batch_size": 4} if parser.parse_args().quick else {}
+    args = parser.parse_args()
+    n_batches = 3 if args.quick else 1000
+    batch_size = 4 if args.quick else 32
 
     # All starts and goals are on the circle that the bob can reach.
     plant = Pendulum()
@@ -121,9 +122,7 @@ def main() -> None:
         key=jax.random.key(0),
     )
     check_part(plant, context.task.params)
-    model, _ = context.train(
-        **{"n_batches": 1000, "batch_size": 32, **settings}, key=jax.random.key(1)
-    )
+    model, _ = context.train(n_batches=n_batches, batch_size=batch_size, key=jax.random.key(1))
     metrics, reaches = context.task.evaluate(model, key=jax.random.key(2))
     print(f"The bob ends {1e3 * metrics['endpoint_error']:.1f} mm from its goals.")
 
@@ -131,15 +130,12 @@ def main() -> None:
     left, right = figure.subfigures(1, 2)
     plot.postures(reaches, plant, ax=left.subplots())
     axes = right.subplots(3, 1, sharex=True)
-    colors = cyclic(analysis.directions(reaches.trial.start, reaches.trial.goal))
-    signals = jax.vmap(jax.vmap(plant.signals))(reaches.plant)
-    courses = {name: parts["hinge"] for name, parts in signals.items()}
-    courses["Torque [N m]"] = reaches.command[..., 0]
-    for ax, (name, values) in zip(axes, courses.items(), strict=True):
-        for course, color in zip(values, colors, strict=True):
-            ax.plot(reaches.time[0, : len(course)], course, color=color)
-        ax.set_ylabel(name)
-    axes[-1].set_xlabel("Time [s]")
+    highest = tree_take(reaches, -1)
+    plot.body_signals(highest, plant, axes=axes[:2])
+    axes[2].plot(highest.time[:-1], highest.command[:, 0])
+    axes[0].set_title("Swing up to 135 deg")
+    axes[1].set_xlabel("")
+    axes[2].set(xlabel="Time [s]", ylabel="Torque [N m]")
     plot.save_figure(figure, "pendulum.png", dpi=130)
     print("The picture is pendulum.png.")
 
