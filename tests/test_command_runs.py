@@ -154,7 +154,7 @@ def test_what_a_script_saved_is_for_who_imports_its_parts(tmp_path, monkeypatch,
         monkeypatch.syspath_prepend(tmp_path)
         importlib.import_module("breeze")
         assert run("evaluate", "run") == 0
-        assert "times the optimum" in capsys.readouterr().out
+        assert "Endpoint error" in capsys.readouterr().out
     finally:
         del Component.registry["Breeze"]
 
