@@ -6,7 +6,7 @@ bodies, drawn from the prior, a 90 % interval must contain the truth in 90 % of 
 
 Needs blackjax: pip install blackjax
 
-python examples/inference.py          # half a minute on two cores
+python examples/inference.py          # a minute on two cores
 python examples/inference.py --quick  # few samples, to see that it runs
 """
 
@@ -110,7 +110,7 @@ def draw(samples: jax.Array, shares: np.ndarray) -> plt.Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Sample the posterior of mass and damping.")
     parser.add_argument("--quick", action="store_true", help="few samples")
-    n_samples, n_recordings = (40, 4) if parser.parse_args().quick else (250, 200)
+    n_samples, n_recordings = (40, 4) if parser.parse_args().quick else (400, 200)
 
     keys = jax.random.split(jax.random.key(0), 3)
     recorded = record(keys[0], jnp.log(TRUTH))
