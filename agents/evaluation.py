@@ -8,7 +8,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -147,11 +146,13 @@ def _measure(
     names = (*params.loss.names, *(cost.name for cost in costs))
     terms = {name: float(losses[name]) for name in names}
     environment = sum(terms[name] for name in params.loss.names)
-    to_target = trajectory.pos[..., -1, :] - trajectory.target.pos[..., -1, :]
+    at_end = np.asarray(trajectory.pos)[..., -1, :]
+    from_target = at_end - np.asarray(trajectory.target.pos)[..., -1, :]
+    speed = np.linalg.norm(trajectory.vel, axis=-1)
     return {
         "losses": {**terms, "total": sum(terms.values()), "environment": environment},
-        "endpoint_error": float(jnp.linalg.norm(to_target, axis=-1).mean()),
-        "peak_speed": float(jnp.linalg.norm(trajectory.vel, axis=-1).max(axis=-1).mean()),
+        "endpoint_error": float(np.linalg.norm(from_target, axis=-1).mean()),
+        "peak_speed": float(speed.max(axis=-1).mean()),
     }
 
 

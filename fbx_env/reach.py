@@ -45,8 +45,8 @@ def check_trials(params: ReachParams, trials: Trial) -> None:
     for name in ("start", "goal"):
         place = jnp.asarray(getattr(trials, name))
         beyond = _are_out_of_reach(params.plant, place)
-        if not isinstance(beyond, jax.core.Tracer) and beyond.any():
-            far = place.reshape(-1, 2)[jnp.argmax(beyond)]
+        if not isinstance(beyond, jax.core.Tracer) and np.any(beyond):
+            far = np.reshape(place, (-1, 2))[np.argmax(beyond)]
             raise ValueError(out_of_reach(params.plant, far, name))
 
 

@@ -343,6 +343,8 @@ def test_a_part_that_is_not_affine_in_a_few_steps_is_named(trial):
 def test_a_controller_that_does_not_converge_is_refused(monkeypatch):
     _, params = make(signal_noise=0.2, max_steps_in_episode=5)
     trial = tree_take(params.task.validation_trials(), 0)
+    # Noise along one direction is none along others, not even by rounding: two iterations do.
+    monkeypatch.setattr("agents.optimum.policy.MAX_ITERATIONS", 3)
     assert np.isfinite(OptimalPolicy(params, trial=trial).regulator_gains).all()
     monkeypatch.setattr("agents.optimum.policy.MAX_ITERATIONS", 1)
     with pytest.raises(ValueError, match="did not converge in 1 iterations"):

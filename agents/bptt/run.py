@@ -140,7 +140,7 @@ class Run:
         iterations = done + np.arange(MAX_CHUNK)
         optimizer = self.setup.optimizer
         if isinstance(optimizer, Rates):
-            return np.asarray(optimizer.schedule(iterations))
+            return np.asarray(jax.jit(Rates.schedule)(optimizer, iterations))
         return np.full(MAX_CHUNK, np.nan)
 
     def validate(self) -> None:

@@ -111,7 +111,7 @@ class Train(TrainingCommand):
             ActivityRateCost(weight=self.hidden_rate_weight),
             WeightCost(weight=self.weights_weight),
         )
-        used = (cost for cost in further if cost.weight > 0)
+        used = (cost for cost in further if float(cost.weight) > 0)
         return (ActivityCost(weight=self.hidden_weight), *used)
 
     @property
@@ -201,7 +201,7 @@ class Train(TrainingCommand):
         n_numbers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(one) if _is_array(leaf))
         check_memory(4 * COPIES * n_replicates * n_numbers)
         if n_replicates == 1:
-            return make(key)
+            return eqx.filter_jit(make)(key)
         return eqx.filter_vmap(make)(jax.random.split(key, n_replicates))
 
     def continued(self, env: ReachEnv, params: ReachParams) -> Any:

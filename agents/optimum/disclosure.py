@@ -6,10 +6,11 @@ from functools import partial
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 
 from agents.optimum.experiment import Experiment
 from agents.optimum.linear_quadratic import all_steps, signatures, summary
-from fbx_env import ReachParams
+from fbx_env import ReachParams, Trial
 from fbx_env.parts.draws.drawing import draw, draw_trial
 
 N_OTHERS = 8
@@ -21,13 +22,10 @@ def is_shown(experiment: Experiment, params: ReachParams) -> bool:
 
     Those that are tried have one field, or one drawn number, of another trial of the task each.
     """
-    keys = jax.random.split(jax.random.key(0), N_OTHERS)
-    keys, trials = jax.vmap(partial(draw_trial, params=params))(keys)
-    others = trials, jax.vmap(partial(draw, params=params))(keys)
     leaves, structure = jax.tree.flatten(experiment.context)
     own = [np.repeat(leaf[:1], N_OTHERS, axis=0) for leaf in leaves]
     versions = [own]
-    for index, other in enumerate(jax.tree.leaves(others)):
+    for index, other in enumerate(jax.tree.leaves(_others(params))):
         versions.append([*own[:index], np.asarray(other, own[index].dtype), *own[index + 1 :]])
     mixed = [np.concatenate(parts) for parts in zip(*versions, strict=True)]
     steps = all_steps(experiment.with_context(jax.tree.unflatten(structure, mixed)))
@@ -38,3 +36,11 @@ def is_shown(experiment: Experiment, params: ReachParams) -> bool:
     same_observation = np.all(np.isclose(observed, observed[0]), axis=1)
     same_trial = np.all(np.isclose(asked, asked[0]), axis=1)
     return bool(np.all(same_trial[same_observation]))
+
+
+@jax.jit
+def _others(params: ReachParams) -> tuple[Trial, tuple[Float[Array, "..."], ...]]:
+    """Other trials of the task, and the numbers that are drawn for them."""
+    keys = jax.random.split(jax.random.key(0), N_OTHERS)
+    keys, trials = jax.vmap(partial(draw_trial, params=params))(keys)
+    return trials, jax.vmap(partial(draw, params=params))(keys)

@@ -157,14 +157,15 @@ class _Responses:
         if n_varying == 0:
             return noise
         of_acted = varying[..., np.r_[self.acted, problem.n_states : len(problem.point)]]
-        responses = of_acted @ point[:, None]
-        covariance = (responses @ transpose(responses)).sum(axis=1)
+        responses, n = transpose(of_acted @ point[:, None]), len(self.uncertain)
+        grown = np.zeros((len(varying), n, n))
         for group, matrices in enumerate(varying):
             trials = mean[problem.group == group]
             size = noise[group, :, :n_varying].T + np.einsum("knp,tp->tkn", matrices, trials)
-            covariance[group] += np.einsum("tkn,tkm->nm", size, size) / len(trials)
-        sizes, axes = np.linalg.eigh(covariance)
-        grown = axes * np.sqrt(sizes.clip(min=0))[:, None]
+            size = size.reshape(-1, n) / np.sqrt(len(trials))
+            # Zeros so that there are at least as many rows as the result has.
+            rows = np.concatenate([responses[group].reshape(-1, n), size, np.zeros((n, n))])
+            grown[group] = np.linalg.qr(rows, mode="r").T
         return np.concatenate([noise[..., n_varying:], grown], axis=2)
 
     def move(self, kind: Kinds, regulator: Matrices, noise: Matrices) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
-from agents.optimum.experiment import Experiment, Indices, Moved, Vectors
+from agents.optimum.experiment import Experiment, Indices, Moved, Outcome, Vectors
 from agents.optimum.refusals import check_finite, check_is_linear_quadratic
 from agents.optimum.structure import closure
 
@@ -126,6 +126,11 @@ class Steps(NamedTuple):
         points = self.base[self.trial] + offset
         return self.experiment.step(self.trial, self.time, points, **options)
 
+    def outcome(self, offset: Vectors, normals: Vectors) -> Outcome:
+        """Take the steps from points that are so far from the bases, without derivatives."""
+        points = self.base[self.trial] + offset
+        return self.experiment.outcome(self.trial, self.time, points, normals)
+
     def along(
         self, directions: Vectors, derive: Callable[..., Vectors]
     ) -> Float[np.ndarray, "..."]:
@@ -157,6 +162,7 @@ def linear_quadratic(experiment: Experiment, *, sensing: bool = False) -> Linear
         NoOptimumError: if the experiment is not linear-quadratic, naming the part, or overflows.
     """
     steps, shape = all_steps(experiment), (experiment.n_trials, experiment.n_steps)
+    check_is_linear_quadratic(steps)  # Before anything is derived, which takes long to compile.
     (of_dynamics, dynamics), (of_costs, costs) = map(_unique, signatures(steps))
     check_is_linear_quadratic(steps.some(np.concatenate([of_dynamics, of_costs])))
     members, group = _unique(np.stack([dynamics, costs], axis=1).reshape(shape[0], -1))

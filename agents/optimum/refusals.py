@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from agents.optimum.experiment import Experiment, enable_x64
 from fbx_env import Channel, Clock, Effector, Load, LossTerm, ReachEnv
@@ -96,11 +96,11 @@ def check_is_linear_quadratic(steps: Steps) -> None:
     if normals.size:
         lines += [(nothing, normals, draw(1.0), quiet), (draw(1.0), quiet, nothing, normals)]
     for point, noise, way, noise_way in lines:
-        moved = [
-            steps.move(point + along * way, normals=noise + along * noise_way) for along in ALONG
+        outcomes = [
+            steps.outcome(point + along * way, noise + along * noise_way) for along in ALONG
         ]
-        affine = np.stack([np.concatenate([one.state, one.observation], 1) for one in moved])
-        losses = np.stack([one.losses for one in moved])
+        affine = np.stack([np.concatenate([one.state, one.observation], 1) for one in outcomes])
+        losses = np.stack([one.losses for one in outcomes])
         if not (is_polynomial(affine, 1) and is_polynomial(losses, 2)):
             at_fault = _at_fault(steps.some(_failing(affine, losses)[:N_PROBED]))
             refuse(*(at_fault or ["this experiment, in a part that could not be singled out"]))
@@ -147,11 +147,15 @@ def _fits(degree: int, function: Callable[..., Any], example: tuple[Any, ...]) -
     """Whether a function of such arguments is a polynomial of a degree along random lines."""
     vector, restore = ravel_pytree(example)
     random = np.random.default_rng(5)
+
+    @jax.jit
+    @jax.vmap
+    def values(point: Float[Array, " point"]) -> Float[Array, " value"]:
+        return ravel_pytree(function(*restore(point)))[0]
+
     for scale in SCALES:
         start, way = scale * random.normal(size=(2, vector.size))
-        points = jnp.asarray(start + ALONG[:, None] * way)
-        values = [np.asarray(ravel_pytree(function(*restore(point)))[0]) for point in points]
-        if not is_polynomial(np.stack(values), degree):
+        if not is_polynomial(np.asarray(values(start + ALONG[:, None] * way)), degree):
             return False
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
@@ -59,6 +60,7 @@ class SimpleReaches(Task):
         start, goal = uniform_points(key, self.workspace, 2)
         return Trial(start=start, goal=goal)
 
+    @jax.jit
     def validation_trials(self) -> Trial:
         low, high = jnp.asarray(self.workspace)
         inside = jnp.linspace(low, high, self.eval_grid_n + 2)[1:-1]

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from fbx_env import checks
@@ -24,10 +25,10 @@ def workspace() -> Any:
 
 def check_workspace(workspace: Matrix) -> None:
     """Raise ``ValueError`` if a lower bound is not below its upper bound, where both are known."""
-    corners = jnp.asarray(workspace)
-    if isinstance(corners, jax.core.Tracer):
+    if isinstance(workspace, jax.core.Tracer):
         return
-    if not bool((corners[..., 0, :] < corners[..., 1, :]).all()):
+    corners = np.asarray(workspace)
+    if not np.all(corners[..., 0, :] < corners[..., 1, :]):
         raise ValueError(
             "workspace must be ((x low, y low), (x high, y high)) with each low below its "
             f"high, got {corners.tolist()}"
