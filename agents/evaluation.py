@@ -138,6 +138,7 @@ def evaluate_replicates(
     return {**_mean(each), "replicates": each}
 
 
+@np.errstate(over="ignore", invalid="ignore")  # As in JAX.
 def _measure(
     policy: Any, params: ReachParams, trajectory: Trajectory, costs: Sequence[PolicyCost]
 ) -> dict[str, Any]:

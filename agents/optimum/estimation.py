@@ -165,7 +165,7 @@ class _Responses:
             size = size.reshape(-1, n) / np.sqrt(len(trials))
             # Zeros so that there are at least as many rows as the result has.
             rows = np.concatenate([responses[group].reshape(-1, n), size, np.zeros((n, n))])
-            grown[group] = np.linalg.qr(rows, mode="r").T
+            grown[group] = np.asarray(np.linalg.qr(rows, mode="r")).T
         return np.concatenate([noise[..., n_varying:], grown], axis=2)
 
     def move(self, kind: Kinds, regulator: Matrices, noise: Matrices) -> None:
