@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from signal import SIGINT
+from types import ModuleType
 from typing import Any, NoReturn
 
 import tyro
@@ -47,6 +48,9 @@ PATIENCE = 2.0
 WITHOUT_LEARNER = ("evaluate", "plot", "analyse", "compare", "benchmark")
 
 
+DEFERRED = "seaborn"
+"""It takes half of the import of gymnax, where one game draws with its colours."""
+
 KEEP_EVERY_PROGRAM = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -55,11 +59,21 @@ KEEP_EVERY_PROGRAM = {
 itself would keep the two that take more than a second to compile."""
 
 
+class Deferred(ModuleType):
+    """A module that is imported when something in it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; mistakes are reported in a line or tyro's frame, with exit status 2."""
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         for name, value in KEEP_EVERY_PROGRAM.items():
             os.environ.setdefault(name, value)
+    sys.modules.setdefault(DEFERRED, Deferred(DEFERRED))
     with tolerant_output():
         if status := _run(sys.argv[1:] if arguments is None else arguments):
             _leave(status)

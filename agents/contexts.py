@@ -198,8 +198,8 @@ class TrainingContext:
         Args:
             key: for trials and noise. Replicate i is trained as ``train`` would train it alone
                 with ``jax.random.split(key, n_replicates)[i]``.
-            optimizer: of optax, instead of clipping by global norm and Muon with cosine decay; for
-                clipping, ``optax.chain(optax.clip_by_global_norm(1.0), ...)``.
+            optimizer: of optax, instead of clipping by global norm and Muon with a falling rate;
+                for clipping, ``optax.chain(optax.clip_by_global_norm(1.0), ...)``.
             shared_trials: whether all replicates see the same trials and noise, those of
                 ``train`` with ``key``.
             devices: over which trials or replicates are sharded, as of ``agents.train``.

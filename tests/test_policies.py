@@ -67,6 +67,19 @@ def test_gru_is_the_one_of_equinox_and_so_are_its_derivatives(key, double_precis
             np.testing.assert_allclose(leaf, expected, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize(("kind", "biases"), [("gru", (1.0, 1.5, 0.0)), ("lstm", (0, 1, 0, 0))])
+def test_gates_begin_open_and_recurrent_weights_keep_lengths(kind, biases, key, double_precision):
+    cell = make_policy(kind, 8, 2, 6, key=key).cell
+    np.testing.assert_array_equal(cell.bias, np.repeat(biases, 6))
+    gates = cell.weight_hh.reshape(len(biases), 6, 6)
+    for gate in gates:
+        np.testing.assert_allclose(gate @ gate.T, np.eye(6), atol=1e-12)
+    # Gates are drawn apart from each other, and signs are as likely as each other.
+    assert np.abs(gates[0] - gates[1]).max() > 0.1
+    draws = [make_policy(kind, 8, 2, 6, key=each).cell for each in jax.random.split(key, 40)]
+    assert abs(np.mean([draw.weight_hh[0, 0] > 0 for draw in draws]) - 0.5) < 0.25
+
+
 def test_the_encoder_is_a_tanh_layer(key):
     policy = GRUPolicy(8, 2, 5, 3, key=key)
     obs = jnp.linspace(-1, 1, 8)

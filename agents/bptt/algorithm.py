@@ -45,12 +45,12 @@ class BPTTConfig:
         TypeError, ValueError: for a value that is not allowed.
     """
 
-    n_batches: int = 3000
+    n_batches: int = 1250
     """Number of updates."""
-    batch_size: int = 16
+    batch_size: int = 8
     """Trials in each update."""
     learning_rate: float | None = None
-    """Learning rate at the start; it follows a cosine down to zero at the end. If not given, it is
+    """Learning rate at the start; it falls evenly to zero at the end. If not given, it is
     15 divided by the number of updates, but at most 0.01."""
     clip_norm: float = 1.0
     """Gradients are scaled down to this global norm where they exceed it."""
@@ -85,6 +85,9 @@ class BPTTConfig:
             object.__setattr__(self, name, value)
 
 
+ADAM_SHARE = 0.7
+"""Learning rate of what is not a matrix of weights, in that of matrices."""
+
 OPTIMIZER_SETTINGS = ("learning_rate", "clip_norm")
 """Fields of ``BPTTConfig`` that are of the default optimiser."""
 
@@ -106,9 +109,9 @@ class Rates(NamedTuple):
     def of(cls, config: BPTTConfig) -> Rates:
         """Return the rates of a configuration.
 
-        Where no learning rate is given, all steps together go equally far, which ended closest to
-        the optimum with 1,000, 2,000 and 3,000 updates: half the rate is too slow, and twice as
-        much loses its way.
+        Where no learning rate is given, all steps together go equally far. With 3,000 updates that
+        ended at 1.002 times the optimum, a third more at 1.004, and twice as much at 1.015 (the
+        farthest of three seeds).
         """
         rate = config.learning_rate
         if rate is None:
@@ -116,20 +119,25 @@ class Rates(NamedTuple):
         return cls(*(jnp.asarray(x, float) for x in (rate, config.clip_norm, config.n_batches)))
 
     def schedule(self, n_made: ArrayLike) -> Float[Array, "*updates"]:
-        """Return the learning rate after as many updates: a cosine down to zero."""
+        """Return the learning rate after as many updates: evenly down to zero."""
         n_made = jnp.minimum(jnp.asarray(n_made, float), self.n_updates)
-        return self.learning_rate * (0.5 * (1 + jnp.cos(jnp.pi * n_made / self.n_updates)))
+        return self.learning_rate * (1 - n_made / self.n_updates)
 
 
 def default_optimizer(rates: Rates) -> optax.GradientTransformation:
-    """Return clipping by global norm, then Muon with a cosine schedule.
+    """Return clipping by global norm, then Muon with a learning rate that falls evenly.
 
     Muon (Jordan and others, 2024, https://kellerjordan.github.io/posts/muon/) moves a matrix of
     weights by its momentum made orthogonal, and all else as Adam does. After as many updates it is
     several times closer to the optimum than Adam alone. The first gradients are huge, so both parts
     forget within tens of updates.
     """
-    muon = optax.contrib.muon(rates.schedule, beta=0.9, adam_b2=0.95)
+    muon = optax.contrib.muon(
+        rates.schedule,
+        beta=0.9,
+        adam_b2=0.95,
+        adam_learning_rate=lambda n_made: ADAM_SHARE * rates.schedule(n_made),
+    )
     return optax.chain(optax.clip_by_global_norm(rates.clip_norm), muon)
 
 

@@ -9,8 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from agents.policies.initial_weights import gate_biases, orthogonal
 from agents.policies.network import ActivityCarryPolicy, make_ends
 from agents.policies.standardisation import Standardisation
+
+FIRST_BIASES = (1.0, 1.5, 0.0)
+"""Of the gates r, z and n: units begin by keeping four fifths of their activity from step to step,
+and by letting most of it into their candidate (as long short-term memory begins by remembering:
+Jozefowicz and others, 2015, https://proceedings.mlr.press/v37/jozefowicz15.html)."""
 
 
 @jax.custom_jvp
@@ -109,7 +115,16 @@ class GRUPolicy(ActivityCarryPolicy):
         self.encoder, input_size, key_hidden, self.readout = make_ends(
             obs_size, action_size, hidden_size, encoding_size, key
         )
-        self.cell = eqx.nn.GRUCell(input_size, hidden_size, key=key_hidden)
+        key_cell, key_recurrent = jax.random.split(key_hidden)
+        self.cell = eqx.tree_at(
+            lambda cell: (cell.weight_hh, cell.bias, cell.bias_n),
+            eqx.nn.GRUCell(input_size, hidden_size, key=key_cell),
+            (
+                orthogonal(3, hidden_size, key_recurrent),
+                gate_biases(FIRST_BIASES, hidden_size),
+                jnp.zeros(hidden_size),
+            ),
+        )
 
     def update(
         self, inputs: Float[Array, " input"], carry: Float[Array, " hidden"]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from agents.policies.initial_weights import gate_biases, orthogonal
 from agents.policies.network import NetworkPolicy, make_ends
 from agents.policies.standardisation import Standardisation
+
+FIRST_BIASES = (0.0, 1.0, 0.0, 0.0)
+"""Of the gates i, f, g and o: memory begins by remembering (Jozefowicz and others, 2015,
+https://proceedings.mlr.press/v37/jozefowicz15.html)."""
 
 
 class LSTMPolicy(NetworkPolicy):
@@ -34,7 +40,12 @@ class LSTMPolicy(NetworkPolicy):
         self.encoder, input_size, key_hidden, self.readout = make_ends(
             obs_size, action_size, hidden_size, encoding_size, key
         )
-        self.cell = eqx.nn.LSTMCell(input_size, hidden_size, key=key_hidden)
+        key_cell, key_recurrent = jax.random.split(key_hidden)
+        self.cell = eqx.tree_at(
+            lambda cell: (cell.weight_hh, cell.bias),
+            eqx.nn.LSTMCell(input_size, hidden_size, key=key_cell),
+            (orthogonal(4, hidden_size, key_recurrent), gate_biases(FIRST_BIASES, hidden_size)),
+        )
 
     def update(
         self,
