@@ -310,6 +310,23 @@ def test_the_version_and_the_list_of_commands_need_no_jax():
     assert "Union" not in done.stdout
 
 
+def test_commands_import_seaborn_when_it_is_asked_for():
+    """It takes half of gymnax's import."""
+    script = (
+        "import contextlib, sys\n"
+        "from agents.__main__ import main\n"
+        "with contextlib.suppress(SystemExit):\n"
+        "    main(['train', '--help'])\n"
+        "assert 'gymnax' in sys.modules and 'seaborn.palettes' not in sys.modules\n"
+        "import seaborn\n"
+        "assert len(seaborn.color_palette('cubehelix', 3)) == 3\n"
+        "import seaborn.palettes, seaborn as again\n"
+        "assert again is sys.modules['seaborn'] and again.palettes is seaborn.palettes\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_program_is_kept_where_the_user_wants_programs_kept(tmp_path):
     own = command_line.KEEP_EVERY_PROGRAM
     environment = {name: value for name, value in os.environ.items() if name not in own}
