@@ -99,7 +99,7 @@ _RECIPES = {
     # The hand is seen after 70 ms, and the muscles are felt after 30 ms.
     "MuscleArmReach-v0": Recipe(
         0.0,
-        {"n_batches": 5000, "batch_size": 16, "learning_rate": 0.008},
+        {"n_batches": 15000, "batch_size": 32, "learning_rate": 0.008},
         {"sensory": SensoryChannel(delay=7), "proprioception": SensoryChannel(delay=3)},
         readout_scale=0.1,
         first_command=0.01,

@@ -404,7 +404,7 @@ def test_a_plant_with_six_commands_is_trained_evaluated_and_drawn(training, tmp_
 def test_options_that_are_not_given_are_those_of_the_recipe():
     words = ["train", "--env", "MuscleArmReach-v0", "--batch-size", "2"]
     command = command_line.parse(words)
-    assert (command.bptt.n_batches, command.bptt.batch_size) == (5_000, 2)
+    assert (command.bptt.n_batches, command.bptt.batch_size) == (15_000, 2)
     assert command.hidden_weight == 0.0
     env, params = command.problem()
     network = command.untrained(env, params)
