@@ -3,7 +3,8 @@
 A network learns to reach with an arm of six muscles, its senses late, without a field and in one
 that pushes the hand away from the straight line, the more so the farther it has come.
 
-These networks hardly do: antagonists are both 2.60 % active in the field, and 2.56 % without it.
+When this was tried, they hardly did: antagonists were both 2.60 % active in the field, and 2.56 %
+without it.
 
 python examples/co_contraction.py          # two trainings: eight minutes on two cores
 python examples/co_contraction.py --quick  # a few updates, to see that it runs
