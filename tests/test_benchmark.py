@@ -166,7 +166,7 @@ def test_the_readme_quotes_the_figures_that_are_kept():
     faster = ratio[many, "times gymnax's Pendulum-v1"]
     quotes = (
         f"{value['to 1.05 times the optimum']:.0f} s from cold to 1.05 times the optimum",
-        f"an update takes {value['update of 16 trials, GRU']:.1f} ms with 16 trials",
+        f"an update takes {value['update of 8 trials, GRU']:.1f} ms with 8 trials",
         f"250 trials {value['update of 250 trials on one device']:.0f} ms on one device",
         f"{value['update of 250 trials on 2 devices']:.0f} ms on two",
         f"{value[many]:.1f} million steps/s in gymnax, {faster:.1f} times Pendulum-v1",
@@ -187,8 +187,8 @@ def test_training_and_environments_are_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark_environments, "BODIES", ("PointMass", "TwoLinkArm"))
     result = run(tmp_path, "training", "bodies", "environments", "memory", "sb3")
     by_name = {row["what"]: row for row in result["rows"]}
-    assert by_name["update of 16 trials, GRU"]["value"] > 0
-    assert by_name["update of 16 trials, LSTM"]["value"] > 0
+    assert by_name["update of 8 trials, GRU"]["value"] > 0
+    assert by_name["update of 8 trials, LSTM"]["value"] > 0
     assert by_name["update of 32 trials of 60 steps, TwoLinkArm"]["ratio"] > 1
     assert 0 < by_name["1,024 environments of TwoLinkArm"]["ratio"] < 1
     assert 0 < by_name["update of 250 trials on one device"]["ratio"] < 1
