@@ -202,8 +202,8 @@ def training_to_quality() -> list[Row]:
     """Seconds from calling ``train`` to given qualities, compilation included.
 
     A training that should only get as far as the tutorial is planned for fewer updates than one
-    that should get close to the optimum. Called first in a process, nothing of the first training
-    has been compiled before.
+    that should get close to the optimum; they share what is compiled. To be called first in a
+    process, so that nothing has been compiled before.
     """
     env, params = ReachEnv(), ReachParams()
     key_policy, key_train = jax.random.split(jax.random.key(0))
@@ -220,16 +220,16 @@ def training_to_quality() -> list[Row]:
     return [
         Row("compilation of update and validation", short.compile_seconds, "s"),
         _until(f"to a validation loss of {TUTORIAL_TARGET:.2e}", total <= TUTORIAL_TARGET, short),
-        _until("to 1.05 times the optimum", ratio <= 1.05, whole),
-        _until("to 1.02 times the optimum", ratio <= 1.02, whole),
+        _until("to 1.05 times the optimum", ratio <= 1.05, whole, short.compile_seconds),
+        _until("to 1.02 times the optimum", ratio <= 1.02, whole, short.compile_seconds),
     ]
 
 
-def _until(what: str, reached: np.ndarray, history: History) -> Row:
+def _until(what: str, reached: np.ndarray, history: History, compiled_before: float = 0.0) -> Row:
     if not reached.any():
         return Row(what, float("nan"), "s", f"not reached in {len(history)} updates")
     index = int(np.argmax(reached))
-    seconds = history["seconds"][index] + history.compile_seconds
+    seconds = history["seconds"][index] + history.compile_seconds + compiled_before
     planned = f"after {index + 1} of {len(history)} updates, compilation included"
     return Row(what, float(seconds), "s", planned)
 
