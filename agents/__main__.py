@@ -8,10 +8,12 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec
 from signal import SIGINT
 from types import ModuleType
 from typing import Any, NoReturn
@@ -60,12 +62,26 @@ itself would keep the two that take more than a second to compile."""
 
 
 class Deferred(ModuleType):
-    """A module that is imported when something in it is asked for."""
+    """A module that is imported when something in it is asked for.
+
+    Who only looks at what is there, as ``inspect`` does, finds where it would come from.
+    """
+
+    def __init__(self, spec: ModuleSpec) -> None:
+        super().__init__(spec.name)
+        self.__spec__ = spec
+        self.__file__ = spec.origin
 
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
+            del sys.modules[self.__name__]  # So that it is not found instead of the module.
         return getattr(importlib.import_module(self.__name__), name)
+
+
+def defer(name: str) -> None:
+    """Import a module when something in it is asked for, if there is one and it is not yet."""
+    if name not in sys.modules and (spec := importlib.util.find_spec(name)) is not None:
+        sys.modules[name] = Deferred(spec)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -73,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         for name, value in KEEP_EVERY_PROGRAM.items():
             os.environ.setdefault(name, value)
-    sys.modules.setdefault(DEFERRED, Deferred(DEFERRED))
+    defer(DEFERRED)
     with tolerant_output():
         if status := _run(sys.argv[1:] if arguments is None else arguments):
             _leave(status)

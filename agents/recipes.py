@@ -84,10 +84,10 @@ def _only_pulls(params: ReachParams) -> bool:
 
 def recipe(id: str) -> Recipe:
     """Return the recipe of an id, which is the default one for most."""
-    return _RECIPES.get(id, Recipe())
+    return RECIPES.get(id, Recipe())
 
 
-_RECIPES = {
+RECIPES = {
     # Gradients are small at the end: clipped to 1, a single large one would undo the training.
     # Of six seeds, all end at 1.12 to 1.13 times the optimum.
     "PointMassDelayedReach-v0": Recipe(

@@ -1,7 +1,7 @@
 """Learn to reach with an arm that torques or muscles move, then to reach in a curl field.
 
-python examples/arm_reaches.py            # torques: two trainings of some minutes each
-python examples/arm_reaches.py --muscles  # six muscles, with delayed senses, likewise
+python examples/arm_reaches.py            # torques: a minute or two
+python examples/arm_reaches.py --muscles  # six muscles, with delayed senses: some minutes twice
 python examples/arm_reaches.py --quick    # a few updates, to see that it runs
 """
 

@@ -13,7 +13,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 import agents.__main__ as command_line
-from agents import GRUPolicy
+from agents import GRUPolicy, History
 from agents.commands.benchmark import QUICK, WHOLE, cells
 from agents.reports import benchmark, benchmark_environments
 from agents.reports.benchmark import (
@@ -155,6 +155,22 @@ def test_it_is_quick_unless_all_is_asked_for(tmp_path, monkeypatch, options, par
     command_line.main(["benchmark", *options, "--devices", "1", "--out", str(tmp_path)])
     assert sorted(measured) == sorted(parts)
     assert turns == {repeats}
+
+
+def test_seconds_to_a_quality_count_what_was_compiled_before(monkeypatch):
+    """Two trainings share a program; the first compiles it, and the second is as from cold."""
+
+    def train(policy, env, params, config, **_):
+        history = History()
+        history.extend({"hidden": np.zeros(3), "total": np.zeros(3)}, 30.0)
+        history.add_validation({"hidden": 0.0, "total": 0.0})
+        history.compile_seconds = 5.0 if config.n_batches == 300 else 0.25
+        return policy, history
+
+    monkeypatch.setattr(benchmark, "train", train)
+    rows = {row.what: row.value for row in benchmark.training_to_quality()}
+    assert rows["compilation of update and validation"] == 5.0
+    assert rows["to 1.05 times the optimum"] == 30.0 + 5.0 + 0.25
 
 
 def test_the_readme_quotes_the_figures_that_are_kept():

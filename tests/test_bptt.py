@@ -186,6 +186,19 @@ def test_longer_trainings_take_smaller_steps_unless_set():
     assert given.schedule(3000) == 0
 
 
+def test_biases_take_smaller_steps_than_matrices():
+    """A first step of Muon has singular values near its rate."""
+    optimizer = default_optimizer(Rates.of(BPTTConfig(learning_rate=0.1)))
+    weights = {"matrix": jnp.zeros((3, 3)), "bias": jnp.zeros(3)}
+    gradient = {"matrix": jnp.diag(jnp.array([0.3, 0.2, 0.4])), "bias": jnp.array([0.1, -0.2, 0.3])}
+    steps, _ = optimizer.update(gradient, optimizer.init(weights), weights)
+    adam = optax.adam(0.07, b2=0.95, nesterov=True)
+    expected, _ = adam.update(gradient["bias"], adam.init(weights["bias"]))
+    np.testing.assert_allclose(steps["bias"], expected, rtol=1e-5)
+    singular = np.linalg.svd(steps["matrix"], compute_uv=False)
+    assert (np.abs(singular - 0.1) < 0.04).all()
+
+
 def test_every_update_has_trials_of_its_own(experiment, policy, key):
     _, history = train(policy, *experiment, SMALL, key=key, optimizer=optax.sgd(0.0), write=None)
     assert len(np.unique(history["training_position"])) == SMALL.n_batches

@@ -158,6 +158,20 @@ def test_the_figure_shows_every_learner_and_the_optimum(compared):
     plt.close(figure)
 
 
+@pytest.mark.parametrize(
+    ("id", "updates"),
+    [("PointMassReach-v0", 1250), ("TwoLinkArmReach-v0", 3000), ("PointMassHold-v0", 3000)],
+)
+def test_learners_train_as_long_as_by_themselves(id, updates):
+    command = compare.parse(["--env", id, "--learners", "bptt", "ppo"], "compare")
+    bptt, ppo = command.compared()
+    assert (command.budget(bptt), command.budget(ppo)) == (updates, 2_000_000)
+    assert f"--n-batches {updates} " in " ".join([*command.words(bptt, 0), ""])
+    assert command_line.parse(["train", "--env", id]).bptt.n_batches == updates
+    given = compare.parse(["--env", id, "--bptt-updates", "7"], "compare")
+    assert given.budget(bptt) == 7
+
+
 def test_the_same_command_trains_only_what_is_missing(copied, monkeypatch):
     trained = []
 

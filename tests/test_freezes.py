@@ -55,7 +55,7 @@ def test_it_learns_before_and_after(problem, freeze, moving):
         assert not np.array_equal(before.readout.weight, state.policy.readout.weight)
         if not eqx.tree_equal(before.cell, state.policy.cell):
             moved.append(index)
-    # At the end of the cosine the rate is small, but not zero.
+    # At the end of training the rate is small, but not zero.
     assert moved == moving
 
 

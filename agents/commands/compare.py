@@ -49,6 +49,15 @@ class Compare:
     loss, which takes minutes; 0 for not at all."""
     experiment: tyro.conf.Suppress[Experiment] = field(default_factory=Experiment)
 
+    @classmethod
+    def default_for(cls, id: str) -> Compare:
+        """Each learner trains as long as it does by itself in this environment."""
+        budgets: dict[str, Any] = {
+            budget_option(learner): learner.budget.by_id.get(id, learner.budget.default)
+            for learner in learners().values()
+        }
+        return cls(**budgets)
+
     def run(self) -> None:
         """Train what is missing, then table and draw the results."""
         starts = self.best_known_starts

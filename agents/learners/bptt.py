@@ -3,6 +3,7 @@
 from agents.bptt import BPTTConfig
 from agents.commands.train import Train
 from agents.learners.registry import Budget, Learner, register
+from agents.recipes import RECIPES
 
 register(
     Learner(
@@ -15,6 +16,11 @@ register(
             "updates",
             BPTTConfig.n_batches,
             "Updates of backpropagation through time.",
+            {
+                id: each.settings["n_batches"]
+                for id, each in RECIPES.items()
+                if "n_batches" in each.settings
+            },
         ),
     )
 )

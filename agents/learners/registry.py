@@ -7,7 +7,8 @@ import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import agents.learners
@@ -25,12 +26,14 @@ class Budget:
         unit: what is counted, as ``"updates"``.
         default: how many.
         text: its meaning, in a sentence.
+        by_id: how many in an environment where it is another number.
     """
 
     option: str
     unit: str
     default: int
     text: str
+    by_id: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from agents.policies.network import ActivityCarryPolicy, make_ends
 from agents.policies.standardisation import Standardisation
 
 FIRST_BIASES = (1.0, 1.5, 0.0)
-"""Of the gates r, z and n: units begin by keeping four fifths of their activity from step to step,
-and by letting most of it into their candidate (as long short-term memory begins by remembering:
+"""Of the gates r, z and n: at first, units let most of their activity into their candidate, and
+keep four fifths of it from step to step (as long short-term memory begins by remembering:
 Jozefowicz and others, 2015, https://proceedings.mlr.press/v37/jozefowicz15.html)."""
 
 

@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 def orthogonal(
     n_gates: int, hidden_size: int, key: PRNGKeyArray
 ) -> Float[Array, "gates_units units"]:
-    """Return random recurrent weights of which each gate's keep the length of an activity.
+    """Return random recurrent weights, orthogonal for each gate.
 
-    So gradients neither vanish nor grow over the steps of a trial at first (Saxe and others, 2014,
-    https://arxiv.org/abs/1312.6120).
+    They keep the length of an activity, so that gradients neither vanish nor grow over the steps of
+    a trial at first (Saxe and others, 2014, https://arxiv.org/abs/1312.6120).
 
     Args:
         n_gates: whose weights lie one below the other.
@@ -26,11 +26,11 @@ def orthogonal(
     return weights.reshape(n_gates * hidden_size, hidden_size)
 
 
-def gate_biases(of_each: Sequence[float], hidden_size: int) -> Float[Array, " gates_units"]:
+def gate_biases(biases: Sequence[float], hidden_size: int) -> Float[Array, " gates_units"]:
     """Return biases that are the same for all units of a gate.
 
     Args:
-        of_each: gate, one after the other.
+        biases: of the gates, in their order.
         hidden_size: number of units.
     """
-    return jnp.repeat(jnp.asarray(of_each, float), hidden_size)
+    return jnp.repeat(jnp.asarray(biases, float), hidden_size)
