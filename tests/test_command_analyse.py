@@ -92,7 +92,11 @@ def test_what_a_network_lacks_is_left_out_and_what_it_has_is_not(saved, capsys, 
 def test_what_the_trials_do_not_allow_is_left_out_and_said(saved, capsys, key):
     folder = saved(LSTMPolicy(8, 2, 3, key=key), "PointMassHold-v0")
     assert run("analyse", folder, "--n-starts", 1) == 0
-    assert "Left out: tuning (" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Left out: tuning (" in printed
+    # Units without activity command nothing, which costs nothing where the body is to stay.
+    assert "lesions (a trial costs nothing with all units" in printed
+    assert not (folder / "analysis" / "lesions.png").exists()
     assert not (folder / "analysis" / "tuning.csv").exists()
 
 

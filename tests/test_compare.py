@@ -102,7 +102,7 @@ def test_the_table_has_what_the_runs_found(compared):
     assert float(rows[1]["hidden"]) > 0
     assert float(rows[2]["hidden"]) == 0
     # PPO makes whole rollouts: 6,300 steps are rounded up, and the table says so.
-    assert [row["steps"] for row in rows[1:]] == [str(5 * 16 * 10), "6336", "320"]
+    assert [row["steps"] for row in rows[1:]] == [str(5 * 8 * 10), "6336", "320"]
     text = (compared / "table.md").read_text()
     assert len({line.count("|") for line in text.splitlines()}) == 1
     assert len({len(line) for line in text.splitlines()}) == 1
@@ -115,7 +115,7 @@ def test_curves_count_steps_of_the_environment(compared):
         assert np.all(np.isfinite(result.loss))
         assert result.metrics["losses"]["environment"] >= result.loss.min() * (1 - 1e-4)
         if result.learner == "BPTT":
-            assert result.steps[0] == 16 * 10
+            assert result.steps[0] == 8 * 10
             assert result.metrics["losses"]["environment"] == pytest.approx(
                 result.loss[-1], rel=1e-4
             )

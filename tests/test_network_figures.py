@@ -79,7 +79,7 @@ def test_one_epoch_has_one_panel(reaches):
 
 
 def test_fixed_points_are_drawn_where_the_activity_would_be():
-    policy = GRUPolicy(8, 2, 6, key=jax.random.key(2))
+    policy = GRUPolicy(8, 2, 6, key=jax.random.key(3))
     reaches = run(policy=policy)
     found = fixed_points(policy, PARAMS, reaches, n_starts=2, key=jax.random.key(0))
     _, ax = plot.fixed_points(found, reaches)

@@ -143,6 +143,8 @@ def _analyse_one(
             "input_gradients", input_gradients, policy, env, params, trials, key=key_rollout
         )
         tables["units"] = _units(lesions, slope)
+        if not np.all(lesions.intact > 0):
+            refused["lesions"] = "a trial costs nothing with all units, and there is no ratio to it"
     return Analysis(tables, refused, trajectory, points, lesions)
 
 
@@ -199,7 +201,7 @@ def _figures(analysis: Analysis) -> dict[str, Callable[[], Any]]:
         figures["subspaces"] = lambda: plot.subspaces(
             tables["dimensionality"], tables.get("subspace_angles")
         )
-    if lesions is not None:
+    if lesions is not None and np.all(lesions.intact > 0):
         figures["lesions"] = lambda: titled(
             *plot.lesion_costs(lesions.lesioned, lesions.intact, sort=True)
         )
@@ -236,7 +238,7 @@ def summary(analysis: Analysis) -> str:
         stable = points.assign(both=points.is_fixed & points.is_stable)
         add("stable ones among them", stable, "both", "sum")
     units = tables.get("units")
-    if units is not None:
+    if units is not None and (units.loss_intact > 0).all():
         times = units.assign(times=units.loss_without / units.loss_intact)
         add("loss without the unit that is missed most, times intact", times, "times", "max")
         add("loss without a unit, times intact (median)", times, "times", "median")
