@@ -87,8 +87,8 @@ class BPTTConfig:
 
 BIAS_SHARE = 0.7
 """Learning rate of biases and of all else but matrices of weights, as a share of theirs. With 1,500
-updates, shares of 0.5 and 0.7 ended at 1.006 and 1.005 times the optimum, of 1 at 1.008 (the
-farthest of three seeds)."""
+updates, shares of 0.5 and 0.7 ended at 1.006 times the optimum, of 1 at 1.008 (the farthest of
+three seeds)."""
 
 OPTIMIZER_SETTINGS = ("learning_rate", "clip_norm")
 """Fields of ``BPTTConfig`` that are of the default optimiser."""
@@ -112,8 +112,8 @@ class Rates(NamedTuple):
         """Return the rates of a configuration.
 
         Where no learning rate is given, all steps of a long training together go equally far. With
-        3,000 updates that ended at 1.002 times the optimum, a third more at 1.004, and twice as
-        much at 1.015; with 1,250 a rate of 0.01 at 1.006, and of 0.012 at 1.010 (the farthest of
+        3,000 updates that ended at 1.003 times the optimum, a third more at 1.004, and twice as
+        much at 1.016; with 1,250 a rate of 0.01 at 1.006, and of 0.012 at 1.010 (the farthest of
         three seeds).
         """
         rate = config.learning_rate
